@@ -1,0 +1,172 @@
+"""What people write under `cases/`: families, cases, cells. Read from TOML by `harness.planning`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Dtype = Literal["float32", "bfloat16"]
+Form = Literal["lora", "merged"]
+Trainer = Literal["loop", "trl"]
+Recipe = Literal["explicit", "module_list", "module_regex", "naive", "all_linear"]
+
+FORMS: tuple[Form, ...] = ("lora", "merged")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRule:
+    """One line of a family's tensor table: a canonical name, its shape and its role.
+
+    Canonical names are those of the published checkpoints: per layer and per expert, all 2D or 1D, with `{layer}` and
+    `{expert}` as placeholders.
+    """
+
+    name: str
+    shape: tuple[str | int, ...]
+    """Each axis as a number or an expression of configuration fields, such as "num_attention_heads * head_dim"."""
+    role: str
+    """What it is: attention, experts.gate, experts.up, experts.down, mlp, shared, router, norm, embedding, head, …"""
+    layers: str = ""
+    """Which layers have it: a name of the family's `layer_sets`; empty for tensors outside the layers."""
+    init: Literal["normal", "norm", "bias", "log_positive"] = "normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusedRule:
+    """A 3D parameter, as transformers 5 holds a layer's experts: its canonical parts, stacked over experts.
+
+    In memory `(E, sum of the parts' rows, columns)`: the parts are concatenated along their rows, in this order.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """A model architecture with its tiny configuration, as data: one TOML file under `cases/families/`."""
+
+    name: str
+    why: str
+    architecture: str
+    """The transformers class, such as `Qwen3MoeForCausalLM`."""
+    config: Mapping[str, Any]
+    """config.json as written in every base checkpoint, in spellings that every row reads."""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other names and places (dotted) under which a loaded configuration may hold a field."""
+    layer_sets: Mapping[str, tuple[int, ...] | str] = field(default_factory=dict)
+    """Named sets of layer indices; "all" for every layer, "from:N" for layers N and up, "until:N" for those below N."""
+    tensors: tuple[TensorRule, ...]
+    fused: tuple[FusedRule, ...] = ()
+    adaptable: Mapping[str, tuple[str, ...]]
+    """What a user may ask to adapt: a word (attention, experts, …) to the roles that it means."""
+    requires: Mapping[str, str] = field(default_factory=dict)
+    """Package to version specifier; a cell outside it reports the case as SKIPPED, with this reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterSpec:
+    """The LoRA that a case trains: what should be adapted, and how a user asks for it."""
+
+    adapt: tuple[str, ...]
+    """Words of the family's `adaptable`: the coverage that is owed, whatever the recipe."""
+    recipe: Recipe = "explicit"
+    rank: int = 4
+    alpha: int = 8
+    rslora: bool = False
+    rank_pattern: Mapping[str, int] = field(default_factory=dict)
+    alpha_pattern: Mapping[str, int] = field(default_factory=dict)
+    modules_to_save: tuple[str, ...] = ()
+    init: Literal["peft", "random"] = "peft"
+    """`random` draws B from the seed, so that every expert has a delta before any token has reached it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSpec:
+    """How the stack saves its merged checkpoint."""
+
+    shard_bytes: int | None = None
+    """Upper bound of a shard, for base and merged; None writes one file."""
+    fused: bool = False
+    """True keeps the 3D expert parameters on disk (`save_original_format=False`)."""
+    config_spelling: Literal["own", "transformers_4"] = "own"
+    """`transformers_4` renames `num_local_experts` to `num_experts` in the saved config.json, as a user would do by
+    hand whose transformers 4 refuses the checkpoint of a transformers 5."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """family × dtype × adapter targets × rank × trainer × steps × seed: one thing to train, save and reload."""
+
+    name: str
+    why: str
+    family: str
+    dtype: Dtype
+    trainer: Trainer
+    adapter: AdapterSpec
+    save: SaveSpec = field(default_factory=SaveSpec)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Overrides of the family's configuration."""
+    steps: int = 60
+    learning_rate: float = 1e-2
+    seed: int = 1
+    grid: bool = False
+    """True: every cell reads what every other cell wrote. False: each cell reads its own (the diagonal)."""
+    forms: tuple[Form, ...] = FORMS
+    writers: Mapping[str, str] = field(default_factory=dict)
+    """Package to specifier: which cells this case is written by. Not a skip: elsewhere the case does not exist."""
+    cells: tuple[str, ...] = ()
+    """Names of cells that write it; empty for all."""
+    quick: bool = False
+    """True: part of `run --quick`, the pull request's matrix."""
+    full_count: bool = False
+    """True: one of the rows of the README's table at the size of Qwen3-30B-A3B (48 layers × 128 experts)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One row of `cases/matrix.toml`: an environment, as asked for."""
+
+    name: str
+    why: str
+    stack: Literal["torch_peft"]
+    requirements: Mapping[str, str]
+    """Package to exact version, or to "newest": resolved when planned."""
+    newest: bool = False
+    """True for the row whose versions are the newest at the cut-off: there, a skip is a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """`cases/matrix.toml`: the rows, and what all of them share."""
+
+    cutoff: str
+    """Absolute date (RFC 3339): nothing published later enters the pinned rows. `newest` uses the day of the plan."""
+    shared: Mapping[str, str]
+    """Requirements of every row: package to specifier (may be empty)."""
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownOutcome:
+    """A declared break of an upstream: these routes end in this verdict, for this cause, until it is mended.
+
+    `cases`, `writers`, `readers` and `forms` are explicit lists; the routes are their product. No wildcards.
+    """
+
+    name: str
+    reason: str
+    link: str
+    expires: str
+    """ISO date. A declaration past it counts as a failure until somebody looks again."""
+    verdict: Literal["FAIL", "ERROR"]
+    cause: str
+    """The exact cause signature, as the report prints it."""
+    cases: tuple[str, ...]
+    writers: tuple[str, ...]
+    readers: tuple[str, ...] = ()
+    """Empty for breaks that the writing alone shows (coverage, merge): then `forms` is empty too."""
+    forms: tuple[Form, ...] = ()
+    diagonal: bool = False
+    """True: each writer read by itself only, instead of the product of writers and readers (then empty)."""

@@ -1,0 +1,126 @@
+"""What a cell's process is asked to do, and what it answers: jobs and observations. They cross as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.records.cases import Case, Family, Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteJob:
+    """Train one case in one cell and save both forms into `directory`."""
+
+    id: str
+    case: Case
+    family: Family
+    writer: str
+    base: str
+    """Path of the base checkpoint (written by our own code, shared by all cells)."""
+    directory: str
+    """Path to create. It appears whole, by one rename, or not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadJob:
+    """Reload one form of what `writer` saved, in the cell `reader`, and observe it into `directory`."""
+
+    id: str
+    case: Case
+    family: Family
+    writer: str
+    reader: str
+    form: Form
+    base: str
+    written: str
+    """Path of the WriteJob's directory."""
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One process of a cell: the jobs of one phase, in order. The file that the engine hands to pytest."""
+
+    cell: str
+    phase: str
+    events: str
+    """Path of a JSON-lines file to which the process appends one `Event` when a job starts and when it ends."""
+    writes: tuple[WriteJob, ...] = ()
+    reads: tuple[ReadJob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A line of a batch's progress."""
+
+    job: str
+    state: str
+    """"started" or "finished"."""
+    at_s: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """An exception that ended a job, as it was raised by the code under test."""
+
+    stage: str
+    """What was being done: load_base, adapt, train, save_adapter, merge, load_adapter, load_merged, observe."""
+    exception: str
+    """The exception's type name."""
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What the loader said about keys. Believed for naming a cause, never for passing a check."""
+
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldValue:
+    """A configuration field as our base checkpoint declares it and as the loaded model holds it (JSON texts)."""
+
+    name: str
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """A file of an artifact: path relative to it, bytes, SHA-256."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one job observed, beside the arrays in its directory (`harness.metrics.observed` names those files).
+
+    `crash` is set if the job could not finish: then only what came before it is there.
+    """
+
+    job: str
+    crash: Crash | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Package to version as imported in the process that did the work."""
+    warnings: tuple[str, ...] = ()
+    """Distinct warnings and log lines at WARNING or above, first line each."""
+    loading: LoadReport = field(default_factory=LoadReport)
+    fields: tuple[FieldValue, ...] = ()
+    """Configuration fields of the loaded model against those of the base checkpoint."""
+    adapted: tuple[str, ...] = ()
+    """Canonical names of the tensors that the stack adapted (a write) or reloaded as adapted (a lora read)."""
+    losses: tuple[float, ...] = ()
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    files: tuple[FileEntry, ...] = ()
+    """Every file of the job's directory but this record, so that a later change of any of them is seen."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
