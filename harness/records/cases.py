@@ -18,8 +18,8 @@ FORMS: tuple[Form, ...] = ("lora", "merged")
 class TensorRule:
     """One line of a family's tensor table: a canonical name, its shape and its role.
 
-    Canonical names are those of the published checkpoints: per layer and per expert, all 2D or 1D, with `{layer}` and
-    `{expert}` as placeholders.
+    Canonical names are those of the published checkpoints: per layer and per expert, so that no axis counts experts,
+    with `{layer}` and `{expert}` as placeholders.
     """
 
     name: str
@@ -29,7 +29,12 @@ class TensorRule:
     """What it is: attention, experts.gate, experts.up, experts.down, mlp, shared, router, norm, embedding, head, …"""
     layers: str = ""
     """Which layers have it: a name of the family's `layer_sets`; empty for tensors outside the layers."""
+    when: str = ""
+    """A configuration field that must be true for the tensor to exist, such as `attention_bias`; empty for always."""
     init: Literal["normal", "norm", "bias", "log_positive"] = "normal"
+    """How a base checkpoint fills it: `norm` around 1, `log_positive` as logarithms of positive numbers, else around 0."""
+    keep_float32: bool = False
+    """True for what transformers keeps in float32 in every checkpoint, whatever the model's dtype."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +59,18 @@ class Family:
     config: Mapping[str, Any]
     """config.json as written in every base checkpoint, in spellings that every row reads."""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Other names and places (dotted) under which a loaded configuration may hold a field."""
+    """The fields (dotted) that a loaded configuration must hold as declared, each with the other places (dotted) where
+    it may hold them. A place that `config` fills too is a second spelling, and always has the same value."""
+    experts: str = ""
+    """The configuration field that counts a layer's routed experts; empty for dense families."""
     layer_sets: Mapping[str, tuple[int, ...] | str] = field(default_factory=dict)
-    """Named sets of layer indices; "all" for every layer, "from:N" for layers N and up, "until:N" for those below N."""
+    """Named sets of layer indices: indices, or "all", "from:N" for layers N and up, "until:N" for those below N (N is a
+    number or a configuration field), "where:FIELD=VALUE" for those at which the list FIELD holds VALUE."""
     tensors: tuple[TensorRule, ...]
     fused: tuple[FusedRule, ...] = ()
+    stored_prefixes: Mapping[str, str] = field(default_factory=dict)
+    """Prefix that some version writes in checkpoints to the canonical one (Qwen3.5's text models are saved as a part of
+    the vision-language model)."""
     adaptable: Mapping[str, tuple[str, ...]]
     """What a user may ask to adapt: a word (attention, experts, …) to the roles that it means."""
     requires: Mapping[str, str] = field(default_factory=dict)

@@ -10,6 +10,41 @@ from harness.records.cases import Case, Family, Form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedWrite:
+    """A case to be written by a cell, before anybody knows where its files will be."""
+
+    case: Case
+    family: Family
+    cell: str
+
+    @property
+    def id(self) -> str:
+        """The id of its job and of its result."""
+        return f"{self.case.name}@{self.cell}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRead:
+    """A route: one form of what `writer` saves of a case, to be read by the cell `reader`."""
+
+    case: Case
+    family: Family
+    writer: str
+    reader: str
+    form: Form
+
+    @property
+    def id(self) -> str:
+        """The id of its job and of its result."""
+        return f"{self.written_id}>{self.form}>{self.reader}"
+
+    @property
+    def written_id(self) -> str:
+        """The id of the write that it reads."""
+        return f"{self.case.name}@{self.writer}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteJob:
     """Train one case in one cell and save both forms into `directory`."""
 
@@ -60,6 +95,8 @@ class Event:
     """"started" or "finished"."""
     at_s: float
     """Seconds since the epoch."""
+    message: str = ""
+    """With "finished": the traceback of what the job raised; empty if it raised nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,28 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PackageDelta:
+    """A package whose version moved between two moments; an empty version means that it was not installed."""
+
+    cell: str
+    package: str
+    earlier: str
+    later: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastGood:
+    """The newest earlier run in which the same result passed, and what has moved in its cells since."""
+
+    run_id: str
+    started_at: str
+    metric: str
+    """The metric of the check that fails now."""
+    value: float
+    packages: tuple[PackageDelta, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One write (a case in a cell) or one route (writer → form → reader), judged."""
 
@@ -125,6 +147,10 @@ class Result:
     seed: int
     directory: str
     """Path of the observations, relative to the output folder."""
+    known_expires: str = ""
+    """ISO date after which the known outcome must be looked at again; empty if none."""
+    last_good: LastGood | None = None
+    """None where no earlier run is known, or the result passes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,136 @@
+"""Where the CPU build of torch comes from, and the refusal of every other build.
+
+The plain registry serves the CUDA build, gigabytes of it. Owns reading pip's configuration for a local alternative, and
+the check of a lock. Must not know about locks' files or environments.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from packaging.specifiers import SpecifierSet
+from packaging.tags import sys_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
+
+from harness.cells.records import TorchSource
+from harness.errors import EnvironmentBuildError
+
+_PIP_TIMEOUT_S = 60
+_PAGE_TIMEOUT_S = 30
+_LINK = re.compile(r"""href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
+_CUDA = re.compile(r"nvidia-|cuda-|triton$|pytorch-triton")
+
+
+def find_links() -> tuple[str, ...]:
+    """The locations that pip is told to look at, by its environment variable or else by its configuration."""
+    from_environment = os.environ.get("PIP_FIND_LINKS")
+    return tuple((_configured() if from_environment is None else from_environment).split())
+
+
+def find_torch(specifier: str, locations: Iterable[str]) -> TorchSource:
+    """The source of a torch that `specifier` allows: of `locations` those that have its newest CPU wheel, or uv's index."""
+    allowed = SpecifierSet(specifier)
+    offers: dict[Version, list[str]] = {}
+    for location in locations:
+        for version in {_cpu_version(name) for name in _file_names(location)} - {None}:
+            if version is not None and allowed.contains(version, prereleases=False):
+                offers.setdefault(version, []).append(location)
+    if not offers:
+        return TorchSource()
+    newest = max(offers)
+    return TorchSource(find_links=tuple(offers[newest]), version=str(newest))
+
+
+def refuse_cuda(versions: Mapping[str, str], *, where: str, system: str = sys.platform) -> None:
+    """Raise EnvironmentBuildError if `versions`, those of a lock, hold any but the CPU build of torch."""
+    if "torch" not in versions:
+        return
+    cuda = sorted(name for name in versions if _CUDA.match(name))
+    # Elsewhere than on Linux the registry's own build is the CPU build, and has no local version.
+    is_cpu = versions["torch"].endswith("+cpu") or system != "linux"
+    if is_cpu and not cuda:
+        return
+    raise EnvironmentBuildError(
+        "the lock holds a torch that is not the CPU build",
+        where=where,
+        log="\n".join(f"{name}=={versions[name]}" for name in ("torch", *cuda)),
+        next_step="Point pip's find-links at a folder that has a +cpu wheel of this torch, or let uv reach "
+        "the CPU index of torch.",
+    )
+
+
+@functools.cache
+def _configured() -> str:
+    """`find-links` as pip is configured; empty if no pip answers. An environment made by uv has none, its base may."""
+    for python in dict.fromkeys((sys.executable, getattr(sys, "_base_executable", sys.executable))):
+        try:
+            listing = subprocess.run(
+                [python, "-m", "pip", "--disable-pip-version-check", "config", "list"],
+                capture_output=True,
+                text=True,
+                timeout=_PIP_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if listing.returncode == 0:
+            return _parse_pip_config(listing.stdout)
+    return ""
+
+
+def _parse_pip_config(listing: str) -> str:
+    settings: dict[str, str] = {}
+    for line in listing.splitlines():
+        key, _, value = line.partition("=")
+        try:
+            settings[key] = str(ast.literal_eval(value))
+        except (SyntaxError, ValueError):
+            continue
+    # In pip, what is said for one command goes before what is said for all.
+    return settings.get("install.find-links", settings.get("global.find-links", ""))
+
+
+def _file_names(location: str) -> list[str]:
+    """The names of the files that `location` (a folder, a page of links, or the address of one) offers."""
+    address = urlsplit(location)
+    if address.scheme in ("http", "https"):
+        try:
+            with urllib.request.urlopen(location, timeout=_PAGE_TIMEOUT_S) as page:
+                return _linked_names(page.read().decode(errors="replace"))
+        except OSError:
+            return []  # uv's own index is next; if that fails, uv says so
+    path = Path(unquote(address.path)) if address.scheme == "file" else Path(location).expanduser()
+    try:
+        return [entry.name for entry in path.iterdir()] if path.is_dir() else _linked_names(path.read_text())
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _linked_names(page: str) -> list[str]:
+    return [unquote(urlsplit(link).path).rsplit("/", 1)[-1] for link in _LINK.findall(page)]
+
+
+def _cpu_version(file_name: str) -> Version | None:
+    """The version of `file_name` if it is a CPU wheel of torch that this interpreter can install."""
+    if not file_name.startswith("torch-"):
+        return None
+    try:
+        _, version, _, tags = parse_wheel_filename(file_name)
+    except InvalidWheelFilename:
+        return None
+    return version if version.local == "cpu" and not tags.isdisjoint(_supported_tags()) else None
+
+
+@functools.cache
+def _supported_tags() -> frozenset[object]:
+    return frozenset(sys_tags())

@@ -1,0 +1,239 @@
+"""Names what is wrong: from failed checks to findings (kind, layer, tensor, expert) and to one cause signature.
+
+Judges nothing: it runs only when the verdict is not PASS. A cause signature is stable text, without numbers that
+change from run to run, because known outcomes are declared by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.checkpoints.configs import effective_config
+from harness.checkpoints.naming import CanonicalTensor, module_table
+from harness.metrics import coverage, inventory
+from harness.metrics.observed import Observed
+from harness.metrics.weight_table import WeightTable
+from harness.records.results import Check, Finding, Location
+
+SAME_DIRECTION = 0.05
+"""How far a residual may be from a pure multiple of the delta, relative to the delta, and still be called a scale."""
+SYMPTOMS = {"logits_differ", "samples_differ", "no_signal", "not_measured"}
+"""Kinds that only say that something is wrong: left out of a cause that has a better name."""
+
+
+def find(observed: Observed, checks: Sequence[Check]) -> tuple[Finding, ...]:
+    """Every finding of a result that did not pass, the gravest first."""
+    failed = {check.metric: check for check in checks if check.verdict == "FAIL"}
+    findings: list[Finding] = []
+    if observed.answer.crash is not None:
+        return (_crash(observed),)  # whatever else is missing, is missing because of it
+    if "config_changed" in failed:
+        findings += [
+            Finding(
+                kind="config_changed",
+                message=f"configuration field {name} came back as {got}",
+                where=Location(tensor=name),
+                expected=expected,
+                got=got,
+            )
+            for name, expected, got in inventory.changed_fields(observed)
+        ]
+    if "keys_unplaced" in failed:
+        findings += _keys(observed)
+    if observed.weights is not None:
+        residual = next((check for check in checks if check.metric == "weight_residual_max"), None)
+        tolerance = 0.0 if residual is None or residual.tolerance is None else residual.tolerance
+        findings += _weights(observed, observed.weights, tolerance)
+    if failed.keys() & {"coverage_lost", "coverage_extra"}:
+        findings += _coverage(observed)
+    if "files_missing" in failed:
+        findings += [
+            Finding(kind=_file_kind(path), message=f"{path} was not saved", expected=path, got="no such file")
+            for path in inventory.missing_files(observed)
+        ]
+    findings += _symptoms(checks, failed)
+    return tuple(findings)
+
+
+def cause_of(observed: Observed, checks: Sequence[Check], findings: Sequence[Finding]) -> str:
+    """The signature: kinds with what they touch, sorted, symptoms left out where there is a cause."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    roles = _roles(observed)
+    for finding in findings:
+        parts[finding.kind].add(finding.got if finding.kind == "crashed" else _subject(finding, roles))
+    causes = {kind: subjects for kind, subjects in parts.items() if kind not in SYMPTOMS} or parts
+    return "; ".join(f"{kind} {','.join(sorted(subjects))}".strip() for kind, subjects in sorted(causes.items()))
+
+
+def _subject(finding: Finding, roles: dict[str, CanonicalTensor]) -> str:
+    tensor = finding.where.tensor
+    return roles[tensor].role if tensor in roles else _pattern(tensor)
+
+
+def _roles(observed: Observed) -> dict[str, CanonicalTensor]:
+    return module_table(observed.family, effective_config(observed.family, observed.case))
+
+
+def _pattern(name: str) -> str:
+    return re.sub(r"\b\d+\b", "*", name)
+
+
+def _crash(observed: Observed) -> Finding:
+    crash = observed.answer.crash
+    assert crash is not None
+    first = crash.message.strip().splitlines()[0] if crash.message.strip() else ""
+    return Finding(
+        kind="crashed",
+        message=f"{crash.stage} raised {crash.exception}: {first[:300]}",
+        expected=f"{crash.stage} to finish",
+        got=f"{crash.stage} {crash.exception} {stable_words(crash.message)}".strip(),
+    )
+
+
+def stable_words(message: str) -> str:
+    """The part of an error message that two runs share: the phrase that names it, without names, numbers and paths."""
+    for phrase in ("size mismatch", "shape mismatch", "not found in the base model"):
+        if phrase in message:
+            return phrase
+    first = message.strip().splitlines()[0] if message.strip() else ""
+    words = re.sub(r"['\"`(\[{<].*?['\"`)\]}>]|\S*[/\d]\S*", " ", first)
+    return " ".join(re.findall(r"[A-Za-z_]{2,}", words)[:8])
+
+
+def _keys(observed: Observed) -> list[Finding]:
+    found = []
+    loading = observed.answer.loading
+    for kind, names in (
+        ("keys_missing", loading.missing),
+        ("keys_unexpected", loading.unexpected),
+        ("keys_mismatched", loading.mismatched),
+    ):
+        groups: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            groups[_pattern(name)].append(name)
+        for pattern, members in sorted(groups.items()):
+            text = f"{len(members)} keys like {pattern} were reported {kind.removeprefix('keys_')} by the loader"
+            found.append(Finding(kind=kind, message=text, where=Location(tensor=members[0]), num_alike=len(members)))
+    return found
+
+
+def _weights(observed: Observed, table: WeightTable, tolerance: float) -> list[Finding]:
+    roles = _roles(observed)
+    tied = bool(effective_config(observed.family, observed.case).get("tie_word_embeddings"))
+    packing = observed.answer.notes.get("packing", {})
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row in np.flatnonzero(_wrong(table, tolerance)):
+        name = str(table.name[row])
+        role = roles[name].role if name in roles else _pattern(name)
+        kind = packing.get(name) or _kind(table, int(row))
+        if tied and role in ("embedding", "head"):
+            kind = "tied_weights_broken"
+        groups[kind, role].append(int(row))
+    found = [_group(table, roles, kind, role, rows) for (kind, role), rows in sorted(groups.items())]
+    for name in table.unexpected:
+        text = f"{name} has no place in base"
+        found.append(Finding(kind="tensor_unexpected", message=text, where=Location(tensor=str(name))))
+    return found
+
+
+def _wrong(table: WeightTable, tolerance: float) -> np.ndarray:
+    targeted = table.delta_norm > 0
+    off = targeted & ~table.lost & (table.residual_norm > tolerance * table.delta_norm)
+    return off | (~targeted & table.changed) | ~table.present | ~table.shape_ok | ~table.finite
+
+
+def _kind(table: WeightTable, row: int) -> str:
+    if not table.present[row]:
+        return "tensor_missing"
+    if not table.shape_ok[row]:
+        return "shape_mismatch"
+    if not table.finite[row]:
+        return "non_finite"
+    delta = float(table.delta_norm[row])
+    if delta == 0:
+        return "passthrough_changed"
+    recovered, residual = float(table.recovered[row]), float(table.residual_norm[row]) / delta
+    if not table.changed[row]:
+        return "delta_missing"
+    if abs(residual - abs(1 - recovered)) > SAME_DIRECTION * max(residual, SAME_DIRECTION):
+        return "delta_wrong_values"
+    if abs(recovered) < SAME_DIRECTION:
+        return "delta_missing"
+    if abs(recovered + 1) < SAME_DIRECTION:
+        return "delta_wrong_sign"
+    if abs(recovered - 2) < SAME_DIRECTION:
+        return "delta_applied_twice"
+    return "delta_wrong_scale"
+
+
+def _group(table: WeightTable, roles: dict[str, CanonicalTensor], kind: str, role: str, rows: list[int]) -> Finding:
+    ratio = table.residual_norm / np.where(table.delta_norm > 0, table.delta_norm, 1.0)
+    worst = max(rows, key=lambda row: float(ratio[row]))
+    places = [roles.get(str(table.name[row])) for row in rows]
+    layers = {place.layer for place in places if place is not None}
+    experts = {place.expert for place in places if place is not None}
+    alike = f"{len(rows)} tensors" if len(rows) > 1 else "1 tensor"
+    text = f"{alike} of {role}: {kind} (layers {_listed(layers)}, experts {_listed(experts)})"
+    return Finding(
+        kind=kind,
+        message=text,
+        # A layer or an expert is named only where it is the only one: otherwise the message lists them.
+        where=Location(
+            tensor=str(table.name[worst]),
+            layer=next(iter(layers)) if len(layers) == 1 else None,
+            expert=next(iter(experts)) if len(experts) == 1 else None,
+        ),
+        expected="recovered 1.0000, residual 0" if table.delta_norm[worst] > 0 else "equal to base",
+        got=f"recovered {table.recovered[worst]:.4f}, residual {ratio[worst]:.3g}",
+        num_alike=len(rows),
+    )
+
+
+def _listed(numbers: set[int | None]) -> str:
+    known = sorted(number for number in numbers if number is not None)
+    if not known:
+        return "none"
+    if len(known) > 3 and known == list(range(known[0], known[-1] + 1)):
+        return f"{known[0]} to {known[-1]}"
+    return ", ".join(map(str, known[:12])) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+
+
+def _coverage(observed: Observed) -> list[Finding]:
+    roles = _roles(observed)
+    asked, adapted = coverage.owed(observed), frozenset(observed.answer.adapted)
+    found = []
+    for kind, names in (("coverage_lost", asked - adapted), ("coverage_extra", adapted - asked)):
+        groups: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(names):
+            groups[roles[name].role if name in roles else _pattern(name)].append(name)
+        for role, members in sorted(groups.items()):
+            verb = "asked for and not adapted" if kind == "coverage_lost" else "adapted without being asked for"
+            total = sum(1 for name in asked if name in roles and roles[name].role == role)
+            text = f"{len(members)} of {total} tensors of {role} are {verb}"
+            found.append(Finding(kind=kind, message=text, where=Location(tensor=members[0]), num_alike=len(members)))
+    return found
+
+
+def _file_kind(path: str) -> str:
+    if path.endswith("generation_config.json"):
+        return "generation_config_missing"
+    return "tokenizer_changed" if "tokenizer" in path else "file_missing"
+
+
+def _symptoms(checks: Sequence[Check], failed: dict[str, Check]) -> list[Finding]:
+    found = []
+    logits = [check for metric, check in failed.items() if metric.startswith("kl_")]
+    if logits:
+        text = "the reloaded model does not compute what the trained model did: " + logits[0].message
+        found.append(Finding(kind="logits_differ", message=text))
+    if "samples_equal" in failed:
+        found.append(Finding(kind="samples_differ", message="greedy samples differ: " + failed["samples_equal"].message))
+    for check in checks:
+        if check.verdict == "INCONCLUSIVE":
+            kind = "no_signal" if check.metric.startswith("kl_base_trained") else "not_measured"
+            found.append(Finding(kind=kind, message=f"{check.metric}: {check.message}"))
+    return found

@@ -1,0 +1,126 @@
+"""What a job observed, as arrays: their names on disk, and the bundle that metrics measure.
+
+Suffixes: `B` sequences, `T` tokens, `V` vocabulary, `D` hidden, `M` MoE layers, `K` chosen experts, `S` samples,
+`N` new tokens. Imports numpy and the standard library only; knows nothing of torch or of how the arrays came to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import ArtifactError
+from harness.metrics.weight_table import WeightTable
+from harness.records.cases import Case, Family
+from harness.records.jobs import Answer
+
+BASE = "base.npz"
+TRAINED = "trained.npz"
+RELOADED = "reloaded.npz"
+WEIGHTS = "weights.npz"
+ORACLE = "oracle.safetensors"
+ADAPTER = "adapter"
+MERGED = "merged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outputs:
+    """What a model computes on the case's tokens."""
+
+    logits_BTV: np.ndarray
+    """float32, whatever the model's dtype."""
+    tokens_SN: np.ndarray
+    """Greedily generated continuations; padded with -1 after the stop token."""
+    margins_SN: np.ndarray
+    """Logit of the chosen token minus that of the runner-up; 0 where padded."""
+    routing_MBTK: np.ndarray
+    """Chosen experts, sorted; shape (0, B, T, 0) for dense models."""
+    stages: Mapping[str, np.ndarray]
+    """Outputs of the forward pass in order (embed_tokens, layers.0.self_attn, layers.0.mlp, layers.0, …): (B, T, D)."""
+
+    def save(self, path: Path) -> None:
+        """Write to `path` (npz, no pickles)."""
+        stages = {f"stage{i:04d}": array for i, array in enumerate(self.stages.values())}
+        np.savez(
+            path,
+            allow_pickle=False,
+            logits=self.logits_BTV,
+            tokens=self.tokens_SN,
+            margins=self.margins_SN,
+            routing=self.routing_MBTK,
+            stage_names=np.array(list(self.stages), dtype=np.str_),
+            **stages,
+        )
+
+
+def load_outputs(path: Path) -> Outputs | None:
+    """The outputs at `path`, or None if the job did not get that far. Raises ArtifactError if they cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = [str(name) for name in arrays["stage_names"]]
+            return Outputs(
+                logits_BTV=arrays["logits"],
+                tokens_SN=arrays["tokens"],
+                margins_SN=arrays["margins"],
+                routing_MBTK=arrays["routing"],
+                stages={name: arrays[f"stage{i:04d}"] for i, name in enumerate(names)},
+            )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ArtifactError(f"outputs cannot be read: {error}", where=str(path)) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Observed:
+    """Everything that is known of one write or one route. Metrics take it whole and use what they need."""
+
+    case: Case
+    family: Family
+    form: str
+    """Empty for a write."""
+    answer: Answer
+    written: Answer
+    """The writer's answer; the same as `answer` for a write."""
+    base: Outputs | None = None
+    trained: Outputs | None = None
+    reloaded: Outputs | None = None
+    weights: WeightTable | None = None
+    """Of a write: merged checkpoint on disk against the oracle. Of a route: the reloaded model against the oracle."""
+    files: tuple[str, ...] = field(default_factory=tuple)
+    """Paths in the saved forms, relative to the write's directory."""
+
+
+def observed_write(case: Case, family: Family, answer: Answer, directory: Path) -> Observed:
+    """A write's observations, read from its artifact."""
+    return Observed(
+        case=case,
+        family=family,
+        form="",
+        answer=answer,
+        written=answer,
+        base=load_outputs(directory / BASE),
+        trained=load_outputs(directory / TRAINED),
+        weights=WeightTable.load(directory / WEIGHTS),
+        files=tuple(entry.path for entry in answer.files),
+    )
+
+
+def observed_read(
+    case: Case, family: Family, form: str, answer: Answer, directory: Path, written: Answer, written_directory: Path
+) -> Observed:
+    """A route's observations, read from its artifact and from that of its write."""
+    return Observed(
+        case=case,
+        family=family,
+        form=form,
+        answer=answer,
+        written=written,
+        base=load_outputs(written_directory / BASE),
+        trained=load_outputs(written_directory / TRAINED),
+        reloaded=load_outputs(directory / RELOADED),
+        weights=WeightTable.load(directory / WEIGHTS),
+    )

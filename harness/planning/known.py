@@ -1,0 +1,56 @@
+"""Known outcomes: `cases/known.toml` to declarations, checked against the cases and cells that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from harness.errors import CaseError
+from harness.planning.toml_files import read_toml
+from harness.records.cases import KnownOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownFile:
+    """`cases/known.toml`."""
+
+    known: tuple[KnownOutcome, ...] = ()
+
+
+def load_known(path: Path, cases: Collection[str], cells: Collection[str]) -> dict[str, KnownOutcome]:
+    """Result id to its declaration. Raises CaseError on unknown cases or cells, wildcards, and double declarations."""
+    by_id: dict[str, KnownOutcome] = {}
+    for known in read_toml(KnownFile, path).known:
+        where = f"{path.name}: {known.name}"
+        try:
+            date.fromisoformat(known.expires)
+        except ValueError as error:
+            raise CaseError("expires is no date", where=where, expected="YYYY-MM-DD", got=known.expires) from error
+        for names, existing, what in (
+            (known.cases, cases, "case"),
+            (known.writers, cells, "cell"),
+            (known.readers, cells, "cell"),
+        ):
+            for name in names:
+                if name not in existing:
+                    options = ", ".join(sorted(existing))
+                    raise CaseError(f"unknown {what}", where=where, expected=f"one of {options}", got=name)
+        for identity in result_ids(known):
+            if identity in by_id:
+                raise CaseError(f"also declared by {by_id[identity].name}", where=f"{where}: {identity}")
+            by_id[identity] = known
+    return by_id
+
+
+def result_ids(known: KnownOutcome) -> Iterator[str]:
+    """The exact results that a declaration is about."""
+    for case in known.cases:
+        for writer in known.writers:
+            if not known.forms:
+                yield f"{case}@{writer}"
+            readers = (writer,) if known.diagonal else known.readers
+            for reader in readers:
+                for form in known.forms:
+                    yield f"{case}@{writer}>{form}>{reader}"

@@ -1,0 +1,47 @@
+"""A stored checkpoint of any layout as canonical tensors, for comparing. Reads files; loads no model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.checkpoints.naming import to_canonical
+from harness.checkpoints.safetensors_file import read_index, read_tensor
+from harness.records.cases import Family
+
+Stored = dict[str, tuple[str, np.ndarray]]
+ROLES_TIED = ("head", "embedding")
+DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+
+
+def declared_config(directory: Path) -> dict[str, Any]:
+    """config.json of a checkpoint."""
+    config: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+def _without_prefix(family: Family, name: str) -> str:
+    for prefix, canonical in family.stored_prefixes.items():
+        if name.startswith(prefix):
+            return canonical + name.removeprefix(prefix)
+    return name
+
+
+def stored_tensors(directory: Path, family: Family, config: Mapping[str, Any]) -> Stored:
+    """Canonical name to (dtype name, float32 values)."""
+    index = read_index(directory)
+    tensors: Stored = {}
+    for name, entry in index.items():
+        name = _without_prefix(family, name)
+        for canonical, values in to_canonical(family, config, {name: read_tensor(entry)}).items():
+            tensors[canonical] = (DTYPES.get(entry.dtype, entry.dtype), values)
+    if config.get("tie_word_embeddings"):
+        # A tied head is not stored. Comparing it under its own name shows a head that was adapted and an embedding
+        # that was not, which one stored tensor cannot both hold.
+        head, embedding = (next(rule.name for rule in family.tensors if rule.role == role) for role in ROLES_TIED)
+        tensors.setdefault(head, tensors[embedding])
+    return tensors

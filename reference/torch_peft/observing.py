@@ -1,0 +1,128 @@
+"""What a model computes on the case's tokens: logits, greedy samples, chosen experts, and the forward pass stage by stage.
+
+Suffixes: `B` sequences, `T` tokens, `V` vocabulary, `D` hidden, `M` MoE layers, `K` chosen experts, `S` samples,
+`N` new tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.metrics.observed import Outputs
+from reference.data import NEW_TOKENS, Tokens
+
+STAGE = re.compile(r"(embed_tokens|layers\.\d+(\.(self_attn|linear_attn|mlp))?|norm)$")
+GATE = re.compile(r"layers\.(\d+)\.mlp\.gate$")
+EXPERTS = re.compile(r"layers\.(\d+)\.mlp\.experts$")
+PADDED = -1
+
+
+def observe(model: Any, tokens: Tokens) -> Outputs:
+    """Run `model` (a transformers model, or PEFT's wrapper of one) on the evaluation sequences and the prompts."""
+    model.eval()
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    stages: dict[str, np.ndarray] = {}
+    routing: dict[int, np.ndarray] = {}
+    hooks = _watch(inner, stages, routing)
+    try:
+        with torch.no_grad():
+            logits_BTV = model(input_ids=torch.from_numpy(tokens.sequences_BT)).logits
+    finally:
+        for hook in hooks:
+            hook.remove()
+    num_sequences, num_tokens = tokens.sequences_BT.shape
+    chosen = [np.sort(routing[layer].reshape(num_sequences, num_tokens, -1), axis=-1) for layer in sorted(routing)]
+    tokens_SN, margins_SN = _generate(model, tokens)
+    return Outputs(
+        logits_BTV=_array(logits_BTV),
+        tokens_SN=tokens_SN,
+        margins_SN=margins_SN,
+        routing_MBTK=np.stack(chosen) if chosen else np.zeros((0, num_sequences, num_tokens, 0), np.int64),
+        stages=stages,
+    )
+
+
+def _watch(inner: Any, stages: dict[str, np.ndarray], routing: dict[int, np.ndarray]) -> list[Any]:
+    """Hooks that record every stage and every routing decision of one forward pass."""
+    hooks = []
+    top_k = getattr(inner.config, "num_experts_per_tok", 0)
+    for name, module in inner.named_modules():
+        if STAGE.search(name):
+            stage = name.removeprefix("model.")
+            hooks.append(module.register_forward_hook(_stage_recorder(stages, stage)))
+        if found := EXPERTS.search(name):
+            # transformers 5 hands the chosen experts to one module for all of them: (tokens, indices, weights).
+            hooks.append(module.register_forward_pre_hook(_experts_recorder(routing, int(found[1]))))
+        if found := GATE.search(name):
+            hooks.append(module.register_forward_hook(_gate_recorder(routing, int(found[1]), top_k)))
+    return hooks
+
+
+def _stage_recorder(stages: dict[str, np.ndarray], stage: str) -> Any:
+    def record(_module: Any, _inputs: Any, output: Any) -> None:
+        tensor = output[0] if isinstance(output, tuple) else output
+        stages[stage] = _array(tensor)
+
+    return record
+
+
+def _experts_recorder(routing: dict[int, np.ndarray], layer: int) -> Any:
+    def record(_module: Any, inputs: tuple[Any, ...]) -> None:
+        for value in inputs:
+            if isinstance(value, torch.Tensor) and not value.is_floating_point():
+                routing[layer] = value.detach().numpy().copy()
+
+    return record
+
+
+def _gate_recorder(routing: dict[int, np.ndarray], layer: int, top_k: int) -> Any:
+    def record(_module: Any, _inputs: Any, output: Any) -> None:
+        values = output if isinstance(output, tuple) else (output,)
+        for value in values:
+            if not value.is_floating_point():
+                routing[layer] = value.detach().numpy().copy()
+                return
+        # Only logits: softmax keeps their order, so the top of the logits is the top of the scores. Where the block
+        # chooses otherwise (groups, correction bias), the experts' hook runs later and overwrites this.
+        routing[layer] = values[0].detach().float().topk(top_k, dim=-1).indices.numpy().copy()
+
+    return record
+
+
+def _generate(model: Any, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
+    prompts = torch.from_numpy(tokens.prompts_SP)
+    with torch.no_grad():
+        out = model.generate(
+            input_ids=prompts,
+            attention_mask=torch.ones_like(prompts),
+            max_new_tokens=NEW_TOKENS,
+            do_sample=False,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+    made = out.sequences[:, prompts.shape[1] :].numpy()
+    tokens_SN = np.full((len(made), NEW_TOKENS), PADDED, np.int64)
+    margins_SN = np.zeros((len(made), NEW_TOKENS), np.float64)
+    stops = _stop_tokens(model)
+    for row, sample in enumerate(made):
+        for step, token in enumerate(sample):
+            top2 = out.logits[step][row].double().topk(2).values
+            tokens_SN[row, step] = token
+            margins_SN[row, step] = float(top2[0] - top2[1])
+            if int(token) in stops:
+                break
+    return tokens_SN, margins_SN
+
+
+def _stop_tokens(model: Any) -> set[int]:
+    eos = model.generation_config.eos_token_id
+    return set(eos) if isinstance(eos, list) else {eos}
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.detach().float().numpy().copy()
+    return array

@@ -1,0 +1,103 @@
+/* Comfort only: filters, copying, the theme. The page says everything without it. */
+"use strict";
+(() => {
+  const root = document.documentElement;
+  root.classList.add("js");
+  const all = (selector, within = document) => Array.from(within.querySelectorAll(selector));
+
+  // The theme: the system's, until the button says otherwise. A file:// page may have no storage.
+  const stored = (value) => {
+    try {
+      if (value) localStorage.setItem("deltaproof-theme", value);
+      return localStorage.getItem("deltaproof-theme");
+    } catch { return null; }
+  };
+  if (stored()) root.dataset.theme = stored();
+  document.getElementById("theme").addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    stored(root.dataset.theme);
+  });
+
+  // Copying: with the clipboard where the browser lets a file have it, else by selection.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest(".copy");
+    if (!button) return;
+    const code = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      button.textContent = document.execCommand("copy") ? "copied" : "selected";
+    }
+    setTimeout(() => { button.textContent = "copy"; }, 1500);
+  });
+
+  // A link into a closed place opens it (browsers do so for `details`, the older ones only sometimes).
+  const reveal = () => {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    if (!target) return;
+    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    target.scrollIntoView({ block: "center" });
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+
+  // Filters: they act on the results and on the grid, whose squares are counted again from what is left.
+  const form = document.getElementById("filters");
+  const gravity = ["failed", "inconclusive", "known", "skipped", "passed"];
+  const symbols = { failed: "✕", inconclusive: "?", known: "◆", skipped: "–", passed: "✓" };
+  const rows = all(".r").map((element) => ({
+    element, data: element.dataset, text: element.querySelector("summary").textContent.toLowerCase(),
+  }));
+  const tiles = new Map(all("a.tile").map((tile) => [[tile.dataset.f, tile.dataset.w, tile.dataset.r].join("\n"), tile]));
+  const groups = all(".group");
+  const kinds = all(".groups");
+  const fields = { family: "fa", dtype: "d", form: "f", standing: "s", cause: "c" };
+
+  const apply = () => {
+    const chosen = new FormData(form);
+    const words = (chosen.get("text") || "").toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = Object.entries(fields).map(([name, key]) => [key, chosen.get(name)]).filter((pair) => pair[1]);
+    const active = wanted.length > 0 || words.length > 0;
+    const counts = new Map();
+    let shown = 0;
+    for (const { element, data, text } of rows) {
+      const route = `${data.w}>${data.f}>${data.r}`.toLowerCase();
+      const keep = wanted.every(([key, value]) => data[key] === value)
+        && words.every((word) => text.includes(word) || route.includes(word));
+      element.hidden = !keep;
+      if (!keep) continue;
+      shown += 1;
+      const square = [data.f, data.w, data.r].join("\n");
+      if (!counts.has(square)) counts.set(square, {});
+      counts.get(square)[data.s] = (counts.get(square)[data.s] || 0) + 1;
+    }
+    for (const [square, tile] of tiles) {
+      const count = counts.get(square) || {};
+      const worst = gravity.find((each) => count[each] && each !== "skipped") || (count.skipped && "skipped");
+      const total = gravity.reduce((sum, each) => sum + (count[each] || 0), 0);
+      tile.className = worst ? `tile ${worst}` : "tile none faded";
+      tile.firstChild.textContent = worst ? symbols[worst] : "·";
+      tile.lastChild.textContent = worst ? (count[worst] === total ? total : `${count[worst]}/${total}`) : "none";
+      const sentence = gravity.filter((each) => count[each]).map((each) => `${count[each]} ${each}`).join(", ");
+      tile.title = `${tile.dataset.w}${tile.dataset.r ? " → " + tile.dataset.r : ""}: ${sentence || "nothing matches"}`;
+      tile.setAttribute("aria-label", `${tile.title} (${tile.dataset.f})`);
+    }
+    for (const group of groups) {
+      group.hidden = !group.querySelector(".r:not([hidden])");
+      if (active && shown <= 60 && !group.hidden) group.open = true;
+    }
+    for (const kind of kinds) {
+      kind.hidden = !kind.querySelector(".group:not([hidden])");
+      kind.previousElementSibling.hidden = kind.hidden;
+    }
+    document.getElementById("shown").textContent = active ? `${shown} of ${rows.length} results` : "";
+    document.getElementById("none-shown").hidden = shown > 0;
+  };
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(apply));
+  if (new FormData(form).values().some?.((value) => value)) apply();
+})();

@@ -1,0 +1,1 @@
+"""The tests of deltaproof. Each folder mirrors one of the source tree."""

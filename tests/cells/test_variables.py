@@ -1,0 +1,30 @@
+"""What a cell's processes see of the world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.cells.variables import cell_environment
+
+
+def test_a_cell_is_offline_with_one_thread_and_our_code_alone(tmp_path: Path) -> None:
+    """The hub is off, one thread is used, and the import path is the given folder."""
+    variables = cell_environment(scratch=tmp_path / "scratch", code=tmp_path / "code", environ={})
+
+    assert {"1"} == {variables[f"{name}_OFFLINE"] for name in ("HF_HUB", "TRANSFORMERS", "HF_DATASETS")}
+    assert ("1", "1") == (variables["OMP_NUM_THREADS"], variables["MKL_NUM_THREADS"])
+    assert str(tmp_path / "code") == variables["PYTHONPATH"]
+    assert Path(variables["HF_HOME"]).is_relative_to(tmp_path / "scratch")
+
+
+def test_what_was_set_for_others_does_not_reach_a_cell(tmp_path: Path) -> None:
+    """A user's settings and secrets stay outside; the path, the language and the temporary folder come along."""
+    kept = {"PATH": "/bin", "LANG": "en_GB.UTF-8", "TMPDIR": "/var/tmp"}
+    foreign = {"PYTHONPATH": "/x", "HF_TOKEN": "x", "PYTEST_ADDOPTS": "-x", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    variables = cell_environment(scratch=tmp_path, code=tmp_path, environ={**kept, **foreign, "HOME": "/home/x"})
+
+    assert kept == {name: variables[name] for name in kept}
+    assert {"PYTHONPATH"} == foreign.keys() & variables.keys()
+    assert "/x" not in variables["PYTHONPATH"]
+    assert str(tmp_path) == variables["HOME"]
