@@ -30,7 +30,7 @@ _STALE_AFTER_S = 24 * 3600.0
 """A partial of this age is nobody's work in progress, whatever its process id says: ids come again."""
 _FULL_BELOW_BYTES = 1 << 20
 _mine: set[str] = set()
-"""Paths of the partials that this process is filling now."""
+"""Every partial's path that this process has made up; its own sweeps leave them alone. A name never comes again."""
 
 
 @contextmanager
@@ -41,7 +41,6 @@ def creating(directory: Path) -> Iterator[Path]:
     block raises, the partial is removed. A disk that is full or may not be written is a StorageError.
     """
     partial = partial_beside(directory)
-    _mine.add(str(partial))
     try:
         with storing(directory):
             partial.mkdir(parents=True)
@@ -54,8 +53,6 @@ def creating(directory: Path) -> Iterator[Path]:
         if trouble is not None and trouble is not error:
             raise trouble from error
         raise
-    finally:
-        _mine.discard(str(partial))
 
 
 def finish(partial: Path, answer: Answer) -> None:
@@ -125,7 +122,9 @@ def discard(directory: Path) -> None:
 
 def partial_beside(directory: Path) -> Path:
     """A name beside `directory` that says whose work in progress it is; `sweep_partials` knows such names."""
-    return directory.with_name(f"{directory.name}.partial-{_host()}-{os.getpid()}-{secrets.token_hex(4)}")
+    partial = directory.with_name(f"{directory.name}.partial-{_host()}-{os.getpid()}-{secrets.token_hex(4)}")
+    _mine.add(str(partial))  # before it exists: another thread of this process may sweep at any moment
+    return partial
 
 
 def sweep_partials(folder: Path) -> int:

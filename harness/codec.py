@@ -11,6 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,14 +130,13 @@ def _decode_union(expected: Any, value: Any, where: str, error: type[DeltaproofE
 def _decode_dataclass(expected: Any, value: Any, where: str, error: type[DeltaproofError]) -> Any:
     if not isinstance(value, Mapping):
         raise error("wrong type", where=where, expected="a table", got=type(value).__name__)
-    fields = {field.name: field for field in dataclasses.fields(expected)}
+    fields, hints = _fields_of(expected)
     items = dict(value)
     if getattr(expected, "kind_tag", None):
         items.pop("type", None)
     for name in items:
         if name not in fields:
             raise error(f"unknown key {name!r}", where=where, expected=_one_of(sorted(fields)))
-    hints = typing.get_type_hints(expected)
     arguments = {}
     for name, field in fields.items():
         if name in items:
@@ -144,6 +144,12 @@ def _decode_dataclass(expected: Any, value: Any, where: str, error: type[Deltapr
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise error(f"key {name!r} is missing", where=where)
     return expected(**arguments)
+
+
+@cache
+def _fields_of(record_type: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields and resolved types of a record type: the same for every record, and slow to find out."""
+    return {field.name: field for field in dataclasses.fields(record_type)}, typing.get_type_hints(record_type)
 
 
 def _one_of(names: Any) -> str:

@@ -1,7 +1,7 @@
 """A lock to an environment: built by uv beside its place, renamed into it, and reused for as long as it holds its lock.
 
-Owns `cells/` of the output folder. Safe at any moment: one builder at a time for one lock, and what a killed one left is
-wiped. Must not know what will run in the environment.
+Owns `cells/` of the output folder. Safe at any moment: one builder at a time for one lock, and what a killed one left
+is wiped. Must not know what will run in the environment.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def installed(directory: Path) -> dict[str, str]:
 
 
 def differences(locked: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """What an environment's distributions `found` have that its lock has not, and the other way round: a line for each."""
+    """What an environment holds (`found`) and its lock does not, and the other way round: a line for each."""
     lines = []
     for name in sorted(locked.keys() | found.keys()):
         if name not in found:

@@ -1,7 +1,7 @@
 """A row of the matrix to a lock file: every distribution pinned, with hashes, as of a date.
 
-Owns `locks/` of the output folder. A lock is named by what was asked (requirements, date, interpreter, platform), so that
-asking again needs no network; its content's digest names the environment. Must not know how environments are made.
+Owns `locks/` of the output folder. A lock is named by what was asked (requirements, date, interpreter, platform), so
+that asking again needs no network; its content's digest names the environment. Must not know how environments are made.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def resolve(cell: Cell, matrix: Matrix, *, out: Path, day: date) -> ResolvedCell
 
 
 def cutoff_of(cell: Cell, matrix: Matrix, day: date) -> str:
-    """The moment (RFC 3339) after which nothing enters the lock: the matrix's for pinned rows, the day's start for newest.
+    """The moment (RFC 3339) after which nothing enters the lock: the matrix's, or with newest the day's start.
 
     The start, because what is published during a day would make two runs of that day differ.
     """

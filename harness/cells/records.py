@@ -39,8 +39,8 @@ class TorchSource:
     @property
     def resolve_arguments(self) -> tuple[str, ...]:
         """What `uv pip compile` must be told."""
-        # Neither torch's own index nor a page of links says when a file was uploaded, and to uv's cut-off a file without
-        # a date does not exist. The matrix pins torch, so that no date is needed.
+        # Neither torch's own index nor a page of links says when a file was uploaded, and for uv's cut-off a file
+        # without a date does not exist (uv issue 16846). The matrix pins torch, so that no date is needed.
         return (*self.install_arguments, "--exclude-newer-package", "torch=false")
 
 

@@ -38,7 +38,7 @@ def find_links() -> tuple[str, ...]:
 
 
 def find_torch(specifier: str, locations: Iterable[str]) -> TorchSource:
-    """The source of a torch that `specifier` allows: of `locations` those that have its newest CPU wheel, or uv's index."""
+    """The `locations` that have the newest CPU wheel of torch that `specifier` allows; uv's index if none has one."""
     allowed = SpecifierSet(specifier)
     offers: dict[Version, list[str]] = {}
     for location in locations:

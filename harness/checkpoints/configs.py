@@ -1,6 +1,6 @@
 """The configuration of a case's base checkpoint: the family's, with the case's overrides, alike in every spelling.
 
-A family writes some fields twice (`num_experts` and `num_local_experts`, `rope_theta` and `rope_parameters.rope_theta`),
+A family writes some fields twice (`num_experts` and `num_local_experts`, `rope_theta` alone and in `rope_parameters`),
 because transformers 4 and 5 read different ones. Its `aliases` say which places mean the same.
 """
 

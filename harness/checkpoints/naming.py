@@ -51,7 +51,7 @@ def tensor_table(family: Family, config: Mapping[str, Any]) -> dict[str, Canonic
 
 
 def module_table(family: Family, config: Mapping[str, Any]) -> dict[str, CanonicalTensor]:
-    """As `tensor_table`, for what a model holds: a tied head is no tensor of the checkpoint, but a module of its own."""
+    """`tensor_table` of what a model holds: a tied head is no tensor of the checkpoint, but a module of its own."""
     return tensor_table(family, {**config, "tie_word_embeddings": False})
 
 

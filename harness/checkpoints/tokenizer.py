@@ -26,7 +26,7 @@ SPLIT_PATTERN = (
 
 
 def tokenizer_files(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """File name to JSON content. The vocabulary has exactly `vocab_size` tokens: special ones, letters, letter pairs."""
+    """File name to JSON content. The vocabulary has `vocab_size` tokens: special ones, letters, letter pairs."""
     special = _special_ids(config)
     characters = [SPACE, *ascii_lowercase]
     pairs = [first + second for first in ascii_lowercase for second in ascii_lowercase]

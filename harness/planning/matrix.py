@@ -37,7 +37,7 @@ def load_matrix(path: Path) -> Matrix:
 
 
 def select_cells(matrix: Matrix, names: Sequence[str] = ()) -> tuple[Cell, ...]:
-    """The rows called `names`, in the matrix's order; all for no names. Raises UsageError on one that does not exist."""
+    """The rows called `names`, in the matrix's order; all for no names. Raises UsageError on an unknown one."""
     known = {cell.name: cell for cell in matrix.cells}
     for name in names:
         if name not in known:

@@ -32,7 +32,7 @@ class TensorRule:
     when: str = ""
     """A configuration field that must be true for the tensor to exist, such as `attention_bias`; empty for always."""
     init: Literal["normal", "norm", "bias", "log_positive"] = "normal"
-    """How a base checkpoint fills it: `norm` around 1, `log_positive` as logarithms of positive numbers, else around 0."""
+    """How a base checkpoint fills it: `norm` around 1, `log_positive` with logarithms, the others around 0."""
     keep_float32: bool = False
     """True for what transformers keeps in float32 in every checkpoint, whatever the model's dtype."""
 

@@ -28,10 +28,10 @@ def lora_config(case: Case, family: Family, config: dict[str, Any], model: Any) 
     elif spec.recipe == "naive":
         target_modules, parameters = NAIVE_TARGETS, []
     else:
-        names = _module_names(case, family, config, model)
-        target_modules = names
+        paths = _module_paths(case, family, config, model)
+        target_modules = _suffix_names(paths, model)
         if spec.recipe == "module_regex":
-            target_modules = rf".*\.({'|'.join(names)})"
+            target_modules = "|".join(dict.fromkeys(_as_pattern(path) for path in paths))
     options: dict[str, Any] = {}
     if parameters:
         options["target_parameters"] = parameters
@@ -85,15 +85,27 @@ def _is_part(name: str, parts: tuple[str, ...]) -> bool:
     return any(name.endswith(part.split("{expert}")[-1]) and ".experts." in name for part in parts)
 
 
-def _module_names(case: Case, family: Family, config: dict[str, Any], model: Any) -> list[str]:
-    """The shortest suffixes that name the asked-for Linears of `model` and nothing else, without duplicates."""
-    roles = roles_of(family, case.adapter.adapt)
-    linears = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    paths = [tensor.name.removesuffix(".weight") for tensor in module_table(family, config).values() if tensor.role in roles]
-    wanted = [path for path in paths if path in linears]
-    unwanted_suffixes = {suffix for path in linears - set(wanted) for suffix in _suffixes(path)}
-    names = {next(suffix for suffix in _suffixes(path) if suffix not in unwanted_suffixes): None for path in wanted}
-    return list(names)
+def _module_paths(case: Case, family: Family, config: dict[str, Any], model: Any) -> list[str]:
+    """Every Linear of `model` that is asked for, by its whole path."""
+    roles, linears = roles_of(family, case.adapter.adapt), _linears(model)
+    table = module_table(family, config)
+    paths = [tensor.name.removesuffix(".weight") for tensor in table.values() if tensor.role in roles]
+    return [path for path in paths if path in linears]
+
+
+def _suffix_names(paths: list[str], model: Any) -> list[str]:
+    """The shortest suffixes that name `paths` and no other Linear of `model`, as users write target lists."""
+    unwanted = {suffix for path in _linears(model) - set(paths) for suffix in _suffixes(path)}
+    return list(dict.fromkeys(next(suffix for suffix in _suffixes(path) if suffix not in unwanted) for path in paths))
+
+
+def _as_pattern(path: str) -> str:
+    """A regular expression for `path` in every layer and for every expert."""
+    return r"\.".join(r"\d+" if part.isdigit() else part for part in path.split("."))
+
+
+def _linears(model: Any) -> set[str]:
+    return {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
 
 
 def _suffixes(path: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Stands for uv: resolves every requirement to itself or 1.0, and installs a distribution by writing its metadata.
 
-Files beside the program rule it: `fail_compile`, `fail_venv`, `fail_sync` hold words to fail with; `delay_s` the time that
-installing one distribution takes; `forget` a distribution that is not installed; `lock` a lock to give whatever is asked.
+Files beside the program rule it: `fail_compile`, `fail_venv`, `fail_sync` hold words to fail with; `delay_s` the time
+that installing one distribution takes; `forget` a distribution that is not installed; `lock` a lock to give whatever is
+asked.
 """
 
 from __future__ import annotations

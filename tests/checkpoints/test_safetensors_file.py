@@ -277,7 +277,7 @@ def test_an_index_with_impossible_file_names_is_refused(tmp_path: Path, name: st
 
 def test_a_directory_without_tensors_is_refused(tmp_path: Path) -> None:
     """Nothing to read is an error, never an empty checkpoint."""
-    with pytest.raises(ArtifactError, match="no \\*.safetensors"):
+    with pytest.raises(ArtifactError, match=r"no \*\.safetensors"):
         read_index(tmp_path)
 
 

@@ -1,0 +1,1 @@
+"""The command line: one thin function a verb. Text for people goes to stderr, data to stdout with `--json`."""

@@ -1,0 +1,56 @@
+"""`deltaproof`: the verbs, and the one place where errors become a line of text and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from harness.cli import compare, doctor, plan, report, run
+from harness.cli.console import stderr
+from harness.errors import DeltaproofError, EnvironmentBuildError, ExitCode
+
+app = typer.Typer(
+    help="Proof that what you trained is what you saved.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("compare")(compare.compare)
+app.command("doctor")(doctor.doctor)
+app.add_typer(report.app, name="report")
+
+
+def main() -> None:
+    """Run a verb and exit with its code."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        stderr().print("interrupted: what was finished is kept, and the same command goes on from there")
+        code = ExitCode.INTERRUPTED
+    except DeltaproofError as error:
+        stderr().print(f"deltaproof: {error}", style="red", markup=False, highlight=False)
+        if isinstance(error, EnvironmentBuildError):
+            stderr().print(error.log, markup=False, highlight=False)
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.OK
+    except Exception as error:
+        if not hasattr(error, "exit_code"):  # a usage error of typer's own says so by this attribute
+            raise
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        stderr().print(f"deltaproof: {message}. `deltaproof --help` lists the verbs.", markup=False, highlight=False)
+        code = ExitCode.USAGE
+    sys.exit(int(code or 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The copy of our code that cells run: what the inside needs, frozen at the start of a run.
+
+Cells get this copy as their whole PYTHONPATH, so that neither our outside dependencies nor an edit made during a run
+leak into a cell. Owns which files those are; must not know what they do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import harness
+from harness.artifacts import creating, discard
+from harness.errors import DeltaproofError
+from harness.execution.store import Store
+
+INSIDE = (
+    "harness/__init__.py",
+    "harness/errors.py",
+    "harness/codec.py",
+    "harness/artifacts.py",
+    "harness/worker.py",
+    "harness/records",
+    "harness/checkpoints",
+    "harness/metrics",
+    "harness/judging",
+    "harness/planning",
+    "reference",
+    "cases",
+)
+"""Files and folders that travel, relative to the folder in which the `harness` package lies."""
+
+NOT_WORK = ("harness/judging/", "harness/planning/")
+"""What travels but changes no artifact: the judge is asked again outside, and plans reach a cell as records."""
+
+_LEFT_OUT = ("__pycache__", "tests", "out")
+
+
+class Code(NamedTuple):
+    """One copy of the code."""
+
+    directory: Path
+    digest: str
+    """Of every file in the copy."""
+    work_digest: str
+    """Of the files that decide what an artifact holds: part of every job's key. A new tolerance, a known outcome or a
+    case more does not change it."""
+
+
+def snapshot(store: Store, source: Path | None = None) -> Code:
+    """Copy the inside's code into the store, unless it is there. `source` holds the packages; ours by default."""
+    files = dict(_read(source or Path(harness.__file__).parent.parent))
+    digest = _digest(files)
+    directory = store.code / digest[:32]
+    if directory.is_dir() and not _holds(directory, files):
+        discard(directory)  # somebody edited the copy: its name would lie
+    if not directory.is_dir():
+        with creating(directory) as partial:
+            for name, content in files.items():
+                target = partial / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+    work = {name: content for name, content in files.items() if _is_work(name)}
+    return Code(directory=directory, digest=digest, work_digest=_digest(work))
+
+
+def _read(source: Path) -> Iterator[tuple[str, bytes]]:
+    for name in INSIDE:
+        root = source / name
+        if not root.exists():
+            raise DeltaproofError("this installation is not whole", where=str(root), next_step="Install it again.")
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            parts = path.relative_to(source).parts
+            hidden = any(part.startswith(".") or part in _LEFT_OUT for part in parts)
+            if path.is_file() and not hidden and path.suffix != ".pyc":
+                yield "/".join(parts), path.read_bytes()
+
+
+def _is_work(name: str) -> bool:
+    # The TOML files under cases/ reach cells as records, which are in the keys of the jobs that they concern.
+    is_plan = name.startswith("cases/") and name.endswith(".toml")
+    return not (is_plan or name.endswith(".md") or name.startswith(NOT_WORK))
+
+
+def _holds(directory: Path, files: Mapping[str, bytes]) -> bool:
+    return all((directory / name).is_file() and (directory / name).read_bytes() == files[name] for name in files)
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{hashlib.sha256(files[name]).hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""The sessions: what people and CI run. No versions here: rows are in `cases/matrix.toml`, tools in `pyproject.toml`.
+
+nox knows the exit codes 0 and 1 only; the finer ones are those of the command `deltaproof`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+ROWS = [row["name"] for row in tomllib.loads((ROOT / "cases" / "matrix.toml").read_text(encoding="utf-8"))["cells"]]
+
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["tests", "lint"]
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Train, save, reload and judge every row of the matrix, with the grid between them, and write the report."""
+    _install(session)
+    session.run("deltaproof", "run", *session.posargs)
+
+
+def _add_row(row: str) -> None:
+    def one_row(session: nox.Session) -> None:
+        _install(session)
+        session.run("deltaproof", "run", "--cells", row, *session.posargs)
+
+    one_row.__doc__ = f"The matrix's row {row} alone."
+    nox.session(name=f"matrix-{row}")(one_row)
+
+
+for _row in ROWS:
+    _add_row(_row)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests of the harness itself."""
+    _install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format, types, import rules and workflows."""
+    _install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("lint-imports")
+    workflows = [str(path.relative_to(ROOT)) for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    # Its package fetches a binary from GitHub when it is installed, which not every machine can reach: so it is no
+    # requirement here, and the pull request's workflow brings it.
+    if shutil.which("actionlint"):
+        session.run("actionlint", *workflows, external=True)
+    else:
+        session.warn("actionlint is not on PATH: the workflows were checked against their schema only")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure and print what the project promises about speed."""
+    _install(session)
+    session.run("python", "bench/main.py", *session.posargs)
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """The project, and the tools of `groups`.
+
+    Editable, because uv takes a build of this folder from its cache until pyproject.toml changes: an old one, that is.
+    """
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
