@@ -124,12 +124,12 @@ def _keys(observed: Observed) -> list[Finding]:
 def _weights(observed: Observed, table: WeightTable, tolerance: float) -> list[Finding]:
     roles = _roles(observed)
     tied = bool(effective_config(observed.family, observed.case).get("tie_word_embeddings"))
-    packing = observed.answer.notes.get("packing", {})
+    misread = observed.answer.notes.get("misread", {})
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row in np.flatnonzero(_wrong(table, tolerance)):
         name = str(table.name[row])
         role = roles[name].role if name in roles else _pattern(name)
-        kind = packing.get(name) or _kind(table, int(row))
+        kind = misread.get(name) or _kind(table, int(row))
         if tied and role in ("embedding", "head"):
             kind = "tied_weights_broken"
         groups[kind, role].append(int(row))

@@ -15,7 +15,7 @@ import torch
 from harness.metrics.observed import Outputs
 from reference.data import NEW_TOKENS, Tokens
 
-STAGE = re.compile(r"(embed_tokens|layers\.\d+(\.(self_attn|linear_attn|mlp))?|norm)$")
+STAGE = re.compile(r"model\.(embed_tokens|layers\.\d+(\.(self_attn|linear_attn|mlp))?|norm)")
 GATE = re.compile(r"layers\.(\d+)\.mlp\.gate$")
 EXPERTS = re.compile(r"layers\.(\d+)\.mlp\.experts$")
 PADDED = -1
@@ -51,9 +51,8 @@ def _watch(inner: Any, stages: dict[str, np.ndarray], routing: dict[int, np.ndar
     hooks = []
     top_k = getattr(inner.config, "num_experts_per_tok", 0)
     for name, module in inner.named_modules():
-        if STAGE.search(name):
-            stage = name.removeprefix("model.")
-            hooks.append(module.register_forward_hook(_stage_recorder(stages, stage)))
+        if found := STAGE.fullmatch(name):
+            hooks.append(module.register_forward_hook(_stage_recorder(stages, found[1])))
         if found := EXPERTS.search(name):
             # transformers 5 hands the chosen experts to one module for all of them: (tokens, indices, weights).
             hooks.append(module.register_forward_pre_hook(_experts_recorder(routing, int(found[1]))))

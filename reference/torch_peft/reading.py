@@ -11,10 +11,9 @@ from peft import PeftModel
 from harness.checkpoints.naming import to_canonical
 from harness.checkpoints.safetensors_file import read_header, read_tensor
 from harness.metrics import observed
-from harness.metrics.weight_table import compare_weights
 from harness.records.jobs import Answer, LoadReport, ReadJob
 from reference.data import draw_tokens, eos_of
-from reference.torch_peft import effective, loading, observing
+from reference.torch_peft import comparing, effective, loading, observing
 from reference.torch_peft.checkpoints import declared_config, stored_tensors
 from reference.torch_peft.writing import Progress
 
@@ -55,7 +54,17 @@ def _read(job: ReadJob, directory: Path, progress: Progress, found: dict[str, An
         got = _live_weights(job, model, config, found)
         base_tensors = stored_tensors(base, family, config)
         deltas = {entry.name: read_tensor(entry) for entry in read_header(written / observed.ORACLE)}
-        compare_weights(base_tensors, deltas, got, stored=job.form == "merged").save(directory / observed.WEIGHTS)
+        table, misread = comparing.compare(
+            base_tensors,
+            deltas,
+            got,
+            stored=job.form == "merged",
+            adapter=written / observed.ADAPTER,
+            family=family,
+            config=config,
+        )
+        table.save(directory / observed.WEIGHTS)
+        found["notes"] = {"misread": misread}
 
 
 def _live_weights(job: ReadJob, model: Any, config: dict[str, Any], found: dict[str, Any]) -> dict[str, np.ndarray]:

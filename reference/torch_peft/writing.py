@@ -18,10 +18,9 @@ import numpy as np
 from harness.checkpoints.naming import to_canonical
 from harness.checkpoints.safetensors_file import write_file
 from harness.metrics import observed
-from harness.metrics.weight_table import compare_weights
 from harness.records.jobs import Answer, Crash, LoadReport, WriteJob
 from reference.data import draw_tokens, eos_of
-from reference.torch_peft import adapting, effective, loading, observing, training
+from reference.torch_peft import adapting, comparing, effective, loading, observing, training
 from reference.torch_peft.checkpoints import declared_config, stored_tensors
 
 MAX_TRACEBACK_CHARACTERS = 6000
@@ -105,8 +104,17 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: dict[str, 
     with progress.at("compare"):
         base_tensors = stored_tensors(base, family, config)
         got = stored_tensors(directory / observed.MERGED, family, config)
-        table = compare_weights(base_tensors, deltas, {name: values for name, (_, values) in got.items()}, stored=True)
+        table, misread = comparing.compare(
+            base_tensors,
+            deltas,
+            {name: values for name, (_, values) in got.items()},
+            stored=True,
+            adapter=directory / observed.ADAPTER,
+            family=family,
+            config=config,
+        )
         table.save(directory / observed.WEIGHTS)
+        found["notes"] = {"misread": misread}
 
 
 def _save_merged(merged: Any, tokenizer: Any, job: WriteJob, directory: Path) -> None:

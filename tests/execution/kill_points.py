@@ -33,9 +33,9 @@ def install(number: int, claim: Path | None = None) -> None:
 
     fsync = os.fsync
 
-    def passing_fsync(descriptor: Any) -> None:
+    def passing_fsync(fd: Any) -> None:
         passing()
-        fsync(descriptor)
+        fsync(fd)
 
     os.fsync = passing_fsync
     sys.addaudithook(hook)

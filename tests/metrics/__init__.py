@@ -1,0 +1,1 @@
+"""Tests of the metrics, on arrays small enough to check by hand."""
