@@ -204,9 +204,9 @@ def _listed(numbers: set[int | None]) -> str:
 
 def _coverage(observed: Observed) -> list[Finding]:
     roles = _roles(observed)
-    asked, adapted = coverage.owed(observed), frozenset(observed.answer.adapted)
+    asked = coverage.owed(observed)
     found = []
-    for kind, names in (("coverage_lost", asked - adapted), ("coverage_extra", adapted - asked)):
+    for kind, names in (("coverage_lost", coverage.lost(observed)), ("coverage_extra", coverage.extra(observed))):
         groups: dict[str, list[str]] = defaultdict(list)
         for name in sorted(names):
             groups[roles[name].role if name in roles else _pattern(name)].append(name)

@@ -1,4 +1,4 @@
-"""Coverage: what the user asked to adapt against what the stack adapted. A round trip cannot see what was never trained."""
+"""Coverage: what the user asked to adapt against what the stack adapted. No round trip sees what was never trained."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ def owed(observed: Observed) -> frozenset[str]:
     return frozenset(name for name, tensor in module_table(observed.family, config).items() if tensor.role in roles)
 
 
+def lost(observed: Observed) -> frozenset[str]:
+    """What is owed and was not adapted."""
+    return owed(observed) - frozenset(observed.answer.adapted)
+
+
+def extra(observed: Observed) -> frozenset[str]:
+    """What was adapted without being asked for."""
+    if observed.case.adapter.recipe == "all_linear":
+        return frozenset()  # whoever asks for all Linears gets more than the case names, routers included
+    saved = set(observed.case.adapter.modules_to_save)
+    unasked = frozenset(observed.answer.adapted) - owed(observed)
+    return frozenset(name for name in unasked if not any(part in saved for part in name.split(".")))
+
+
 def measure(observed: Observed) -> tuple[Measurement, ...]:
     """Tensors owed and not adapted, and adapted without being asked for. Writes only."""
     if observed.form != "":
@@ -22,14 +36,9 @@ def measure(observed: Observed) -> tuple[Measurement, ...]:
     if observed.answer.crash is not None and not observed.answer.adapted:
         reason = "nothing was adapted: the write crashed"
         return tuple(Missing(metric=name, reason=reason) for name in ("coverage_lost", "coverage_extra"))
-    asked, adapted = owed(observed), frozenset(observed.answer.adapted)
-    if observed.case.adapter.recipe == "all_linear":
-        adapted &= asked  # whoever asks for all Linears gets more than the case names, routers included
-    saved = set(observed.case.adapter.modules_to_save)
-    extra = {name for name in adapted - asked if not any(part in saved for part in name.split("."))}
+    num_owed, num_adapted = len(owed(observed)), len(observed.answer.adapted)
+    num_lost, num_extra = float(len(lost(observed))), float(len(extra(observed)))
     return (
-        Measured(
-            metric="coverage_lost", value=float(len(asked - adapted)), unit="tensors", num_compared=len(asked)
-        ),
-        Measured(metric="coverage_extra", value=float(len(extra)), unit="tensors", num_compared=len(adapted)),
+        Measured(metric="coverage_lost", value=num_lost, unit="tensors", num_compared=num_owed),
+        Measured(metric="coverage_extra", value=num_extra, unit="tensors", num_compared=num_adapted),
     )

@@ -22,7 +22,9 @@ def missing_files(observed: Observed) -> tuple[str, ...]:
 
 def changed_fields(observed: Observed) -> tuple[tuple[str, str, str], ...]:
     """(field, expected, got) of configuration fields that the loaded model holds with another value."""
-    return tuple((field.name, field.expected, field.got) for field in observed.answer.fields if field.expected != field.got)
+    return tuple(
+        (field.name, field.expected, field.got) for field in observed.answer.fields if field.expected != field.got
+    )
 
 
 def measure(observed: Observed) -> tuple[Measurement, ...]:

@@ -34,16 +34,20 @@ def measure(observed: Observed) -> tuple[Measurement, ...]:
     signal = next(m for m in found if m.metric == "kl_base_trained_mean")
     noise = next(m for m in found if m.metric == "kl_trained_reloaded_mean")
     found.append(_ratio("kl_ratio", noise, signal))
-    if trained is not None and reloaded is not None:
-        # A dense model routes nothing, so all of its positions are equally routed.
-        found += _where_equally_routed(trained, reloaded, signal)
+    # A dense model routes nothing, so all of its positions are equally routed.
+    found += _where_equally_routed(trained, reloaded, noise, signal)
     return tuple(found)
 
 
-def _where_equally_routed(trained: Outputs, reloaded: Outputs, signal: Measurement) -> list[Measurement]:
-    equal_BT = equally_routed(trained, reloaded)
+def _where_equally_routed(
+    trained: Outputs | None, reloaded: Outputs | None, noise: Measurement, signal: Measurement
+) -> list[Measurement]:
     names = ("kl_equal_routing_mean", "kl_equal_routing_max", "kl_ratio_equal_routing")
-    if equal_BT is None or not equal_BT.any() or not _same_shape(trained, reloaded):
+    if isinstance(noise, Missing):  # not observed, of another shape, or not finite: here no more than there
+        return [Missing(metric=name, reason=noise.reason) for name in names]
+    assert trained is not None and reloaded is not None
+    equal_BT = equally_routed(trained, reloaded)
+    if equal_BT is None or not equal_BT.any():
         reason = "no position is routed to the same experts in every layer"
         return [Missing(metric=name, reason=reason) for name in names]
     divergence = kl_BT(trained.logits_BTV, reloaded.logits_BTV)[equal_BT]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import ArtifactError
+from harness.metrics.npz import reading
 from harness.metrics.weight_table import WeightTable
 from harness.records.cases import Case, Family
 from harness.records.jobs import Answer
@@ -68,18 +68,15 @@ def load_outputs(path: Path) -> Outputs | None:
 @lru_cache(maxsize=8)
 def _load_outputs(path: Path, _size_bytes: int, _mtime_ns: int) -> Outputs:
     # A write's outputs are what each of its routes is compared with, one after the other.
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names = [str(name) for name in arrays["stage_names"]]
-            return Outputs(
-                logits_BTV=arrays["logits"],
-                tokens_SN=arrays["tokens"],
-                margins_SN=arrays["margins"],
-                routing_MBTK=arrays["routing"],
-                stages=dict(zip(names, arrays["stages"], strict=True)),
-            )
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise ArtifactError(f"outputs cannot be read: {error}", where=str(path)) from error
+    with reading(path, "outputs") as arrays:
+        names = [str(name) for name in arrays["stage_names"]]
+        return Outputs(
+            logits_BTV=arrays["logits"],
+            tokens_SN=arrays["tokens"],
+            margins_SN=arrays["margins"],
+            routing_MBTK=arrays["routing"],
+            stages=dict(zip(names, arrays["stages"], strict=True)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

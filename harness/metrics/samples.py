@@ -1,4 +1,4 @@
-"""Greedy samples: how many of the trained model's continuations come back token for token, and how near a tie the rest were."""
+"""Greedy samples: how many of the trained model's continuations come back, and how near a tie the others were."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ def measure(observed: Observed) -> tuple[Measurement, ...]:
             if differs_SN[row].any()
         ]
         if margins:
-            found.append(
-                Measured(metric="sample_margin_max", value=max(margins), unit="logits", num_compared=len(margins))
-            )
+            found.append(_largest("sample_margin_max", margins))
     return tuple(found)
+
+
+def _largest(name: str, margins: list[float]) -> Measurement:
+    if not np.isfinite(margins).all():  # max would pass over a NaN or stop at it, as it happens to lie
+        return Missing(metric=name, reason="the trained model's logits are not finite")
+    return Measured(metric=name, value=max(margins), unit="logits", num_compared=len(margins))
 
 
 def _equal(name: str, trained: Outputs | None, other: Outputs | None) -> Measurement:

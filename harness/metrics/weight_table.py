@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.checkpoints.safetensors_file import round_to
 from harness.errors import ArtifactError
+from harness.metrics.npz import reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,11 +48,8 @@ class WeightTable:
         """The table at `path`, or None if it is not there. Raises ArtifactError if it cannot be read."""
         if not path.exists():
             return None
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return WeightTable(**{field.name: arrays[field.name] for field in fields(WeightTable)})
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise ArtifactError(f"weight table cannot be read: {error}", where=str(path)) from error
+        with reading(path, "weight table") as arrays:
+            return WeightTable(**{field.name: arrays[field.name] for field in fields(WeightTable)})
 
 
 def compare_weights(

@@ -22,7 +22,9 @@ def measure(observed: Observed) -> tuple[Measurement, ...]:
     targeted = table.delta_norm > 0
     measurable = targeted & ~table.lost
     found: list[Measurement] = []
-    if measurable.any():
+    if not np.isfinite(table.delta_norm).all():
+        found += [Missing(metric=name, reason="the trained delta is not finite") for name in NAMES[:3]]
+    elif measurable.any():
         ratios = table.residual_norm[measurable] / table.delta_norm[measurable]
         total = np.sqrt((table.residual_norm[targeted] ** 2).sum() / (table.delta_norm[targeted] ** 2).sum())
         count = int(measurable.sum())

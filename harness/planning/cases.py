@@ -29,8 +29,8 @@ class Group:
     """Keys of AdapterSpec, apart from `adapt`."""
     save: SaveSpec = field(default_factory=SaveSpec)
     config: Mapping[str, Any] = field(default_factory=dict)
-    steps: int = 60
-    learning_rate: float = 1e-2
+    steps: int = 30
+    learning_rate: float = 2e-2
     seed: int = 1
     grid: bool = False
     forms: tuple[Form, ...] = FORMS

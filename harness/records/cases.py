@@ -120,8 +120,8 @@ class Case:
     save: SaveSpec = field(default_factory=SaveSpec)
     config: Mapping[str, Any] = field(default_factory=dict)
     """Overrides of the family's configuration."""
-    steps: int = 60
-    learning_rate: float = 1e-2
+    steps: int = 30
+    learning_rate: float = 2e-2
     seed: int = 1
     grid: bool = False
     """True: every cell reads what every other cell wrote. False: each cell reads its own (the diagonal)."""
