@@ -1,1 +1,1 @@
-"""The cases: data first (matrix, families, round trips, known outcomes), and the two pytest modules that run in a cell."""
+"""The cases: data first (matrix, families, round trips, known outcomes), and two pytest modules that run in a cell."""

@@ -1,4 +1,4 @@
-"""The inside of a cell: does jobs, leaves artifacts, reports progress, and asks the one judge. Decides nothing itself."""
+"""The inside of a cell: does jobs, leaves artifacts, reports progress, asks the one judge. Decides nothing itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen records to JSON-ready values and back, strictly: unknown keys, missing keys and wrong types are errors by name.
+"""Frozen records to JSON-ready values and back, strictly: unknown and missing keys and wrong types are errors.
 
 Standard library only, because records are read and written inside cells too, whose environments hold nothing of ours.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -40,7 +41,9 @@ def encode(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def decode(record_type: type[Record], value: Any, *, where: str, error: type[DeltaproofError] = ArtifactError) -> Record:
+def decode(
+    record_type: type[Record], value: Any, *, where: str, error: type[DeltaproofError] = ArtifactError
+) -> Record:
     """`value` (from JSON or TOML) as a `record_type`; `where` names the file in errors, which are of type `error`."""
     return _decode(record_type, value, where, error)  # type: ignore[no-any-return]
 
@@ -97,7 +100,10 @@ def _decode(expected: Any, value: Any, where: str, error: type[DeltaproofError])
 def _decode_scalar(expected: Any, value: Any, where: str, error: type[DeltaproofError]) -> Any:
     if expected is type(None) and value is None:
         return None
-    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+    if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
+        # JSON as Python reads it and TOML have NaN and infinities, and whole numbers that no float can hold.
+        if not abs(value) <= sys.float_info.max:
+            raise error("not a finite number", where=where, got=repr(value)[:80])
         return float(value)
     # bool is a subclass of int in Python; a flag where a count is expected is a mistake all the same.
     if isinstance(value, bool) and expected is not bool:

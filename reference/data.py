@@ -1,6 +1,7 @@
 """The tokens that every stack trains on and is judged by: memorised sequences, drawn from the case's seed.
 
-numpy only, so that two stacks in two environments draw the same tokens. Suffixes: `B` sequences, `T` tokens, `S` samples.
+numpy only, so that two stacks in two environments draw the same tokens.
+Suffixes: `B` sequences, `T` tokens, `S` samples.
 """
 
 from __future__ import annotations

@@ -212,8 +212,7 @@ def _full_count(rows: Sequence[FullCountRow]) -> str:
             [
                 *(escape(row.versions.get(name, ""), 40) for name in view.PRINCIPAL),
                 f"{row.merged} / {row.attempted}",
-                f"{_value(row.kl_trained_reloaded_max)} / {_value(row.kl_trained_reloaded_equal_routing_max)}"
-                f" ({row.num_positions_equal_routing} of {row.num_positions} positions)",
+                _two_divergences(row),
                 _value(row.ratio_equal_routing),
                 f"{row.samples_equal} / {row.num_samples}",
                 row.verdict,
@@ -225,6 +224,11 @@ def _full_count(rows: Sequence[FullCountRow]) -> str:
 
 def _value(measurement: Measurement) -> str:
     return number(measurement.value) if isinstance(measurement, Measured) else "not measured"
+
+
+def _two_divergences(row: FullCountRow) -> str:
+    divergences = f"{_value(row.kl_trained_reloaded_max)} / {_value(row.kl_trained_reloaded_equal_routing_max)}"
+    return f"{divergences} ({row.num_positions_equal_routing} of {row.num_positions} positions)"
 
 
 def _known(report: Report) -> str:

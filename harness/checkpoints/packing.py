@@ -45,7 +45,7 @@ def delta(a: np.ndarray, b: np.ndarray, num_experts: int, reading: Reading) -> n
         b_EOR = b.reshape(b.shape[0], rank, num_experts).transpose(2, 0, 1)
     else:
         b_EOR = b.reshape(b.shape[0], num_experts, rank).transpose(1, 0, 2)
-    product_EOI = b_EOR @ a_ERI
+    product_EOI: np.ndarray = b_EOR @ a_ERI
     return product_EOI if reading.layout == "standard" else product_EOI.transpose(0, 2, 1)
 
 
@@ -99,8 +99,9 @@ def misread_tensors(
 
 def _joined(names: tuple[str, ...], num_parts: int, values: Callable[[str], np.ndarray]) -> np.ndarray:
     num_experts = len(names) // num_parts
-    parts = [np.stack([values(name) for name in names[i * num_experts : (i + 1) * num_experts]]) for i in range(num_parts)]
-    return np.concatenate(parts, axis=1)
+    stacked = np.stack([values(name) for name in names])  # every part over all experts, one part after the other
+    parts = stacked.reshape(num_parts, num_experts, *stacked.shape[1:])
+    return np.concatenate(list(parts), axis=1)
 
 
 def _factor_pairs(adapter: Path) -> dict[str, list[tuple[TensorEntry, TensorEntry]]]:

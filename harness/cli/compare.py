@@ -22,7 +22,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="The comparison as JSON on stdout.")] = False,
     out: Annotated[Path, typer.Option(help=OUT_HELP)] = DEFAULT_OUT,
 ) -> None:
-    """List results that got worse or better, came or went, and the packages that moved. Exit 1 if anything got worse."""
+    """List what got worse or better, came or went, and which packages moved. Exit 1 if anything got worse."""
     found = compare_reports(read_report(find_report(earlier, out)), read_report(find_report(later, out)))
     stderr().print(views.terminal(found))
     if as_json:

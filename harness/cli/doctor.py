@@ -41,7 +41,7 @@ def doctor(
     """Look at Python, uv, torch's source, the cases, the output folder and the environments already built."""
     findings = [
         _attempt("python", lambda: f"{sys.version.split()[0]} at {sys.executable}"),
-        _attempt("uv", lambda: find_uv()),
+        _attempt("uv", find_uv),
         _attempt("torch", _torch),
         _attempt("cases", _cases),
         _attempt("output folder", lambda: _folder(out)),
@@ -78,9 +78,8 @@ def _folder(out: Path) -> str:
     Store(out).prepare()
     free_gib = shutil.disk_usage(out).free / 2**30
     if free_gib < NEEDED_GIB:
-        raise DeltaproofError(
-            "little space is left", where=str(out), expected=f"{NEEDED_GIB} GiB for five environments", got=f"{free_gib:.1f}"
-        )
+        needed = f"{NEEDED_GIB} GiB for five environments"
+        raise DeltaproofError("little space is left", where=str(out), expected=needed, got=f"{free_gib:.1f}")
     return f"{out}: writable, {free_gib:.0f} GiB free, {os.cpu_count()} processors"
 
 

@@ -36,7 +36,7 @@ def plan(
     planned = make_plan(
         [case for case in catalogue.cases if case.quick or not quick],
         catalogue.families,
-        [PlanCell(name=c.name, versions=resolved.done[c.name].versions, newest=c.newest) for c in wanted if c.name in resolved.done],
+        [PlanCell(name=name, versions=row.versions, newest=row.cell.newest) for name, row in resolved.done.items()],
         parse(expression),
     )
     counts = planned.counts()

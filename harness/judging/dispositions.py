@@ -1,4 +1,4 @@
-"""What is made of a verdict: new, known, fixed or expired. Pure. (How a disposition counts: `harness.history.standing`.)"""
+"""What is made of a verdict: new, known, fixed or expired. Pure; how one counts is `harness.history.standing`."""
 
 from __future__ import annotations
 

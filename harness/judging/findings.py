@@ -143,7 +143,8 @@ def _weights(observed: Observed, table: WeightTable, tolerance: float) -> list[F
 def _wrong(table: WeightTable, tolerance: float) -> np.ndarray:
     targeted = table.delta_norm > 0
     off = targeted & ~table.lost & (table.residual_norm > tolerance * table.delta_norm)
-    return off | (~targeted & table.changed) | ~table.present | ~table.shape_ok | ~table.finite
+    wrong: np.ndarray = off | (~targeted & table.changed) | ~table.present | ~table.shape_ok | ~table.finite
+    return wrong
 
 
 def _kind(table: WeightTable, row: int) -> str:
@@ -231,7 +232,9 @@ def _symptoms(checks: Sequence[Check], failed: dict[str, Check]) -> list[Finding
         text = "the reloaded model does not compute what the trained model did: " + logits[0].message
         found.append(Finding(kind="logits_differ", message=text))
     if "samples_equal" in failed:
-        found.append(Finding(kind="samples_differ", message="greedy samples differ: " + failed["samples_equal"].message))
+        found.append(
+            Finding(kind="samples_differ", message="greedy samples differ: " + failed["samples_equal"].message)
+        )
     for check in checks:
         if check.verdict == "INCONCLUSIVE":
             kind = "no_signal" if check.metric.startswith("kl_base_trained") else "not_measured"

@@ -1,4 +1,4 @@
-"""The table of tolerances (`gates.toml`): which gate each measurement must pass, and the evidence that it was set from."""
+"""The table of tolerances (`gates.toml`): which gate each measurement must pass, and what it was set from."""
 
 from __future__ import annotations
 

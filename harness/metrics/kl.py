@@ -20,7 +20,8 @@ def kl_BT(reference: np.ndarray, other: np.ndarray) -> np.ndarray:
     log_p = _log_softmax(reference)
     log_q = _log_softmax(other)
     # Rounding can give a sum a little below zero where the two are equal.
-    return np.maximum((np.exp(log_p) * (log_p - log_q)).sum(axis=-1), 0.0)
+    divergence: np.ndarray = np.maximum((np.exp(log_p) * (log_p - log_q)).sum(axis=-1), 0.0)
+    return divergence
 
 
 def measure(observed: Observed) -> tuple[Measurement, ...]:

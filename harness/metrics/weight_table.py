@@ -76,7 +76,7 @@ def compare_weights(
     orphans = sorted(set(deltas) - set(base))
     if orphans:
         raise ArtifactError("deltas without a base tensor", got=", ".join(orphans[:5]))
-    columns["unexpected"] = sorted(set(got) - set(base))
+    columns["unexpected"] = [*sorted(set(got) - set(base))]
     kinds = {"name": np.str_, "unexpected": np.str_, "delta_norm": float, "residual_norm": float, "recovered": float}
     return WeightTable(**{key: np.array(column, dtype=kinds.get(key, bool)) for key, column in columns.items()})
 

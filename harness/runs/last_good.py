@@ -1,4 +1,4 @@
-"""For each new failure: the newest earlier run in which the same result passed, and what has moved in its cells since."""
+"""For each new failure: the newest earlier run in which it passed, and what has moved in its cells since."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def with_last_good(
 ) -> tuple[Result, ...]:
     """`results`, the failed ones with their `last_good` where an earlier run in `runs` has it."""
     missing = {result.id for result in results if standing(result) is Standing.FAILED}
-    found: dict[str, LastGood] = {}
+    found: dict[str, LastGood | None] = {}
     now = {cell.name: cell for cell in cells}
     by_id = {result.id: result for result in results}
     for earlier in _earlier(runs, run_id):

@@ -24,7 +24,7 @@ class Views:
 
 
 def publish(report: Report, out: Path) -> Views:
-    """Write JSON, HTML, JUnit and Markdown of `report` into its run's folder; the JSON last, so that it implies the rest."""
+    """Write JSON, HTML, JUnit and Markdown of `report` into its run's folder; the JSON last: it implies the rest."""
     folder = out / "runs" / report.run_id
     views = Views(
         html=write_text(folder / "report.html", html.render(report)),

@@ -1,4 +1,4 @@
-"""From observations on disk to judged results. Reads artifacts and asks metrics, judge and known outcomes; runs nothing."""
+"""From observations on disk to judged results. Reads artifacts, asks metrics and judge; runs nothing."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from harness.records.results import CellReport, Result, VerdictName
 
 
 def run_verdict(results: Sequence[Result], cells: Sequence[CellReport]) -> tuple[VerdictName, ExitCode]:
-    """A failure first, then a cell that was not built, then what could not be told. No results at all cannot be told."""
+    """A failure first, then a cell that was not built, then what could not be told (no results, above all)."""
     found = {standing(result) for result in results}
     if Standing.FAILED in found:
         return "FAIL", ExitCode.FAILED
@@ -24,9 +24,9 @@ def run_verdict(results: Sequence[Result], cells: Sequence[CellReport]) -> tuple
 
 def count(results: Sequence[Result]) -> dict[str, int]:
     """Verdicts (`PASS`, …) and dispositions (`new`, …) to how many results have them, and the total."""
-    verdicts = Counter(result.judgement.verdict for result in results)
-    dispositions = Counter(result.disposition for result in results if result.disposition != "none")
-    return {"total": len(results), **verdicts, **dispositions}
+    names: list[str] = [result.judgement.verdict for result in results]
+    names += [result.disposition for result in results if result.disposition != "none"]
+    return {"total": len(results), **Counter(names)}
 
 
 def headline(results: Sequence[Result], cells: Sequence[CellReport], counts: Mapping[str, int]) -> str:

@@ -8,7 +8,7 @@ import platform
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,9 +175,7 @@ def plan_run(request: RunRequest, catalogue: Catalogue, rows: Mapping[str, Row])
     return plan
 
 
-def judge_all(
-    plan: Plan, execution: Execution, context: judged.Context, catalogue: Catalogue
-) -> tuple[Result, ...]:
+def judge_all(plan: Plan, execution: Execution, context: judged.Context, catalogue: Catalogue) -> tuple[Result, ...]:
     """Every planned job's result, in the plan's order: writes, then routes, then what does not apply."""
 
     def write(planned: PlannedWrite) -> Result:
@@ -276,5 +274,3 @@ def _processor() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-

@@ -36,8 +36,8 @@ def stored_tensors(directory: Path, family: Family, config: Mapping[str, Any]) -
     index = read_index(directory)
     tensors: Stored = {}
     for name, entry in index.items():
-        name = _without_prefix(family, name)
-        for canonical, values in to_canonical(family, config, {name: read_tensor(entry)}).items():
+        plain = {_without_prefix(family, name): read_tensor(entry)}
+        for canonical, values in to_canonical(family, config, plain).items():
             tensors[canonical] = (DTYPES.get(entry.dtype, entry.dtype), values)
     if config.get("tie_word_embeddings"):
         # A tied head is not stored. Comparing it under its own name shows a head that was adapted and an embedding

@@ -1,4 +1,4 @@
-"""What a model computes on the case's tokens: logits, greedy samples, chosen experts, and the forward pass stage by stage.
+"""What a model computes on the case's tokens: logits, greedy samples, chosen experts, every stage of the forward pass.
 
 Suffixes: `B` sequences, `T` tokens, `V` vocabulary, `D` hidden, `M` MoE layers, `K` chosen experts, `S` samples,
 `N` new tokens.

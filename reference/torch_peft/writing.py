@@ -48,7 +48,7 @@ class Progress:
         """Run `work`; this is the edge of the cell's process, so any exception of the code under test is recorded."""
         try:
             work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever the code under test raises is what we came to record
             message = str(error)[:MAX_TRACEBACK_CHARACTERS]
             trace = traceback.format_exc()[-MAX_TRACEBACK_CHARACTERS:]
             self.crash = Crash(stage=self.stage, exception=type(error).__name__, message=message, traceback=trace)

@@ -50,7 +50,7 @@ def test_what_is_not_a_report_is_refused(tmp_path: Path, text: str, said: str) -
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A report that is not there is named."""
-    with pytest.raises(ArtifactError, match="absent.json: cannot be read"):
+    with pytest.raises(ArtifactError, match=r"absent\.json: cannot be read"):
         json_report.read_report(tmp_path / "absent.json")
 
 

@@ -1,0 +1,82 @@
+"""The table of tolerances: what it must hold, and that it cannot be misread."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from harness.errors import CaseError
+from harness.judging.gates import GATES_PATH, Gate, load_gates
+
+GATES = load_gates().gates
+
+
+def label(gate: Gate) -> str:
+    """A gate's name in test ids."""
+    return f"{gate.metric}-{'-'.join(gate.dtypes)}-{'-'.join(gate.kinds)}"
+
+
+def test_the_table_is_not_empty() -> None:
+    """Both kinds of result have gates in both dtypes, and each has a signal to be judged against."""
+    for kind in ("write", "read"):
+        for dtype in ("float32", "bfloat16"):
+            gates = load_gates().of(kind, dtype)
+            assert len(gates) >= 6
+            assert ["kl_base_trained_mean"] == [gate.metric for gate in gates if gate.power]
+            assert "weight_residual_max" in {gate.metric for gate in gates if gate.carries}
+
+
+@pytest.mark.parametrize("gate", GATES, ids=label)
+def test_every_gate_says_where_its_bound_comes_from(gate: Gate) -> None:
+    """Noise, the nearest fault and the evidence are written beside each bound, and the bound is a number."""
+    assert gate.noise.strip()
+    assert gate.nearest_fault.strip()
+    assert gate.evidence.strip()
+    assert math.isfinite(gate.bound)
+    assert gate.kinds
+    assert gate.dtypes
+    assert set(gate.dtypes) <= {"float32", "bfloat16"}
+
+
+def test_no_metric_is_gated_twice_for_one_result() -> None:
+    """A metric has one bound a kind and dtype: two would be two verdicts."""
+    rows = [(gate.metric, kind, dtype) for gate in GATES for kind in gate.kinds for dtype in gate.dtypes]
+    assert sorted(set(rows)) == sorted(rows)
+
+
+def test_bfloat16_is_no_stricter_than_float32() -> None:
+    """The same metric's bound in bfloat16 lets more through, never less."""
+    bounds = {(gate.metric, dtype): gate for gate in GATES for dtype in gate.dtypes}
+    pairs = [(gate, bounds[gate.metric, "bfloat16"]) for (_, dtype), gate in bounds.items() if dtype == "float32"]
+    assert pairs
+    for strict, loose in pairs:
+        assert strict.bound <= loose.bound if strict.relation != "at_least" else strict.bound >= loose.bound
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "words"),
+    [
+        pytest.param('device = "cpu"', 'device = "cpu"\ncolour = 1', "unknown key 'colour'", id="unknown key"),
+        pytest.param('noise = "0"', 'noise = "0"\ncolour = 1', "unknown key 'colour'", id="unknown key of a gate"),
+        pytest.param('evidence = "a count"', "", "key 'evidence' is missing", id="no evidence"),
+        pytest.param('relation = "at_most"', 'relation = "about"', "unknown value", id="unknown relation"),
+        pytest.param('kinds = ["write"]', 'kinds = ["wrote"]', "unknown value", id="unknown kind"),
+        pytest.param("bound = 0.05", 'bound = "0.05"', "wrong type", id="a bound that is no number"),
+        pytest.param("bound = 0.05", "bound = true", "wrong type", id="a bound that is a flag"),
+        pytest.param("bound = 0.05", "bound = nan", "not a finite number", id="a bound that is NaN"),
+        pytest.param("bound = 0.0001", "bound = inf", "not a finite number", id="a bound that lets all through"),
+        pytest.param("power = true", 'power = "yes"', "wrong type", id="a flag that is a text"),
+    ],
+)
+def test_a_mistake_in_the_table_is_named(tmp_path: Path, good: str, bad: str, words: str) -> None:
+    """Each mistake is a CaseError with the file's name; without it the same text loads."""
+    text = GATES_PATH.read_text(encoding="utf-8")
+    assert good in text
+    (tmp_path / "good.toml").write_text(text, encoding="utf-8")
+    (tmp_path / "bad.toml").write_text(text.replace(good, bad), encoding="utf-8")
+    assert load_gates() == load_gates(tmp_path / "good.toml")
+    with pytest.raises(CaseError, match=words) as raised:
+        load_gates(tmp_path / "bad.toml")
+    assert "bad.toml" in str(raised.value)
