@@ -26,18 +26,20 @@ def encode(value: Any) -> Any:
 
     Raises ValueError on NaN and infinities: a number that could not be measured is a `Missing`, never a NaN.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        encoded = {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
-        tag = getattr(type(value), "kind_tag", None)
-        return {"type": tag, **encoded} if tag else encoded
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} cannot be recorded: use Missing with a reason")
+        return value
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [encode(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} cannot be recorded: use Missing with a reason")
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        encoded = {name: encode(getattr(value, name)) for name in _fields_of(type(value))[0]}
+        tag = getattr(type(value), "kind_tag", None)
+        return {"type": tag, **encoded} if tag else encoded
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
@@ -63,9 +65,9 @@ def read_json(record_type: type[Record], path: Path) -> Record:
 
 
 def _decode(expected: Any, value: Any, where: str, error: type[DeltaproofError]) -> Any:
-    origin = typing.get_origin(expected)
-    if expected is Any:
+    if (expected is type(value) and expected is not float) or expected is Any:  # scalars, which most values are
         return value
+    origin = typing.get_origin(expected)
     if origin is typing.Literal:
         if value not in typing.get_args(expected):
             raise error("unknown value", where=where, expected=_one_of(typing.get_args(expected)), got=repr(value))

@@ -5,7 +5,6 @@ Takes a `Report` and gives small frozen records; knows no output format.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -265,10 +264,9 @@ def excess(check: Check) -> float | None:
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:
-    if numerator < 0 or denominator < 0:
+    # A count that must be zero is not any number of times over: how many there are says it all.
+    if numerator < 0 or denominator <= 0:
         return None
-    if denominator == 0:
-        return math.inf if numerator else 0.0
     return numerator / denominator
 
 

@@ -58,7 +58,7 @@ def doctor(
 def _attempt(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(name=name, ok=True, detail=look())
-    except DeltaproofError as error:
+    except (DeltaproofError, OSError) as error:
         return Finding(name=name, ok=False, detail=str(error))
 
 

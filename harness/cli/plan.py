@@ -29,15 +29,16 @@ def plan(
 ) -> None:
     """Resolve the rows and list the writes and routes that a run would make, with their counts."""
     catalogue = load_catalogue()
+    matches = parse(expression)  # a typo is told before the registry is asked
+    wanted = select_cells(catalogue.matrix, tuple(name for name in cells.split(",") if name))
     store = Store(out)
     store.prepare()
-    wanted = select_cells(catalogue.matrix, tuple(name for name in cells.split(",") if name))
     resolved = resolve_all(wanted, catalogue.matrix, out=store.out, day=datetime.now(UTC).date())
     planned = make_plan(
         [case for case in catalogue.cases if case.quick or not quick],
         catalogue.families,
         [PlanCell(name=name, versions=row.versions, newest=row.cell.newest) for name, row in resolved.done.items()],
-        parse(expression),
+        matches,
     )
     counts = planned.counts()
     if as_json:

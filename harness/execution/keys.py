@@ -15,6 +15,8 @@ from harness.records.jobs import PlannedRead, PlannedWrite
 
 _PLANNING_OF_CASE = ("why", "grid", "writers", "cells", "quick")
 _PLANNING_OF_FAMILY = ("why", "requires")
+_DESCRIBED: dict[int, tuple[Case | Family, str]] = {}
+"""By identity, with the record itself, so that no other can take its place: records hold tables and have no hash."""
 
 
 def base_key(family: Family, case: Case, *, work_digest: str) -> str:
@@ -39,18 +41,23 @@ def read_key(planned: PlannedRead, *, work_digest: str, lock_digest: str, base_d
 
 def _job_key(planned: PlannedWrite | PlannedRead, work: str, lock: str, contents: dict[str, str]) -> str:
     # The id names the cells: two rows that happen to resolve to one lock each prove their own artifacts.
-    case = _without(planned.case, _PLANNING_OF_CASE)
+    case = _described(planned.case, _PLANNING_OF_CASE)
     return _digest(
         {"job": planned.id, "case": case, "family": _family(planned.family), "code": work, "lock": lock, **contents}
     )
 
 
-def _family(family: Family) -> dict[str, Any]:
-    return _without(family, _PLANNING_OF_FAMILY)
+def _family(family: Family) -> str:
+    return _described(family, _PLANNING_OF_FAMILY)
 
 
-def _without(record: Case | Family, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name, value in codec.encode(record).items() if name not in names}
+def _described(record: Case | Family, left_out: tuple[str, ...]) -> str:
+    """The digest of a record without the fields that only plan. A run asks for the same few a thousand times."""
+    kept = _DESCRIBED.get(id(record))
+    if kept is None or kept[0] is not record:
+        fields = {name: value for name, value in codec.encode(record).items() if name not in left_out}
+        kept = _DESCRIBED[id(record)] = (record, _digest(fields))
+    return kept[1]
 
 
 def _digest(value: dict[str, Any]) -> str:

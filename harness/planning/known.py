@@ -20,7 +20,7 @@ class KnownFile:
 
 
 def load_known(path: Path, cases: Collection[str], cells: Collection[str]) -> dict[str, KnownOutcome]:
-    """Result id to its declaration. Raises CaseError on unknown cases or cells, wildcards, and double declarations."""
+    """Result id to its declaration. Raises CaseError on unknown cases or cells, and double declarations."""
     by_id: dict[str, KnownOutcome] = {}
     for known in read_toml(KnownFile, path).known:
         where = f"{path.name}: {known.name}"
@@ -37,11 +37,23 @@ def load_known(path: Path, cases: Collection[str], cells: Collection[str]) -> di
                 if name not in existing:
                     options = ", ".join(sorted(existing))
                     raise CaseError(f"unknown {what}", where=where, expected=f"one of {options}", got=name)
+        _check_lists(known, where)
         for identity in result_ids(known):
             if identity in by_id:
                 raise CaseError(f"also declared by {by_id[identity].name}", where=f"{where}: {identity}")
             by_id[identity] = known
     return by_id
+
+
+def _check_lists(known: KnownOutcome, where: str) -> None:
+    """A declaration whose lists do not fit together would be about fewer results than its author thinks, or none."""
+    if not known.cases or not known.writers:
+        raise CaseError("is about no result", where=where, expected="cases and writers")
+    if known.readers and known.diagonal:
+        raise CaseError("says readers and diagonal", where=where, expected="one of them")
+    if bool(known.forms) != bool(known.readers or known.diagonal):
+        what = "is about no result: forms without readers" if known.forms else "has readers without forms"
+        raise CaseError(what, where=where, expected="forms with readers or diagonal, or none of these for writes")
 
 
 def result_ids(known: KnownOutcome) -> Iterator[str]:

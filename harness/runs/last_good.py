@@ -22,6 +22,8 @@ def with_last_good(
 ) -> tuple[Result, ...]:
     """`results`, the failed ones with their `last_good` where an earlier run in `runs` has it."""
     missing = {result.id for result in results if standing(result) is Standing.FAILED}
+    if not missing:
+        return tuple(results)
     found: dict[str, LastGood | None] = {}
     now = {cell.name: cell for cell in cells}
     by_id = {result.id: result for result in results}

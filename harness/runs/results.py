@@ -20,6 +20,7 @@ from harness.planning.expand import Skip
 from harness.records.cases import KnownOutcome
 from harness.records.jobs import Answer, PlannedRead, PlannedWrite
 from harness.records.results import Finding, Judgement, Measurement, Result
+from harness.runs.request import HERE
 
 MAX_CRASH_CHARACTERS = 4000
 
@@ -60,7 +61,7 @@ def write_result(planned: PlannedWrite, ended: Ended, context: Context) -> Resul
             answer = ended.answer or artifacts.read_answer(ended.directory)
             observed = observed_write(planned.case, planned.family, answer, ended.directory)
             measurements = measure_all(observed)
-            judgement = judge(observed, measurements, load_gates())
+            judgement = _with_changes(judge(observed, measurements, load_gates()), ended.changed)
         except DeltaproofError as error:
             judgement = _unreadable(str(error))
     return _result(planned, ended, context, observed, judgement, measurements, cells=planned.cell)
@@ -140,7 +141,7 @@ def _result(
         warnings=answer.warnings if answer is not None else (),
         crash=_crash_text(answer, ended.error),
         what_to_do=what_to_do(judgement.cause) if failed else "",
-        rerun=f"deltaproof run --cells {cells} -k '{planned.id}'",
+        rerun=f"deltaproof run {'--here' if cells == HERE else f'--cells {cells}'} -k '{planned.id}'",
         reused=ended.reused,
         timings_s=answer.timings_s if answer is not None else {},
         seed=case.seed,
@@ -155,14 +156,18 @@ def _replace(result: Result, **changes: object) -> Result:
 
 
 def _with_changes(judgement: Judgement, changed: tuple[str, ...]) -> Judgement:
-    """The judgement with a word about files that somebody changed after they were written."""
-    if not changed or judgement.verdict == "PASS":
+    """The judgement, which cannot be a pass where somebody changed files after they were written.
+
+    What was observed while writing says nothing of other files, and a reload does not look at all of them.
+    """
+    if not changed:
         return judgement
     listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
     finding = Finding(kind="artifact_changed", message=f"changed on disk after it was written: {listed}")
+    passed = judgement.verdict == "PASS"
     return Judgement(
-        verdict=judgement.verdict,
-        cause=judgement.cause,
+        verdict="FAIL" if passed else judgement.verdict,
+        cause="artifact_changed" if passed else judgement.cause,
         checks=judgement.checks,
         findings=(*judgement.findings, finding),
     )

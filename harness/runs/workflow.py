@@ -60,6 +60,7 @@ def run(
 
     Raises UsageError where nothing could match, StorageError where nothing can be written.
     """
+    parse(request.expression)  # a typo is told before anything is built
     started = datetime.now(UTC)
     clock = time.monotonic()
     store = Store(request.out)
@@ -211,7 +212,7 @@ def _ended(outcome: Outcome, source: Outcome | None = None) -> judged.Ended:
         answer=outcome.answer,
         written_answer=source.answer if source is not None else None,
         written=source.directory if source is not None else None,
-        changed=source.changed if source is not None else (),
+        changed=(source or outcome).changed,
     )
 
 

@@ -58,7 +58,10 @@ def test_what_nobody_damaged_passes(trained: Trained) -> None:
 def test_damage_between_write_and_read_is_located(
     trained: Trained, catalogue: Catalogue, do_damage: Callable[[Target, Random, Path], Damage], tmp_path: Path
 ) -> None:
-    """The damaged form fails with the damage's kind, layer, expert and tensors, in both dtypes; all the rest passes."""
+    """The damaged form fails with the damage's kind, layer, expert and tensors, in both dtypes; all the rest passes.
+
+    But for the writes: they are no proof of files that somebody changed since, and say so.
+    """
     seed = SystemRandom().randrange(2**32)
     print(f"the places are drawn with seed {seed}")
     damages: dict[str, Damage] = {}
@@ -74,7 +77,8 @@ def test_damage_between_write_and_read_is_located(
 
     assert ("FAIL", 1) == (report.verdict, report.exit_code)
     damaged = {f"{name}>{damage.form}>{ROW}": damage for name, damage in damages.items()}
-    assert {name: "FAIL" if name in damaged else "PASS" for name in RESULTS} == verdicts(report)
+    assert {name: "FAIL" if name in {*damaged, *WRITES} else "PASS" for name in RESULTS} == verdicts(report)
+    assert {CHANGED} == {result.judgement.cause for result in report.results if result.id in WRITES}
     for result in report.results:
         if result.id in damaged:
             located = causes(result)
@@ -100,11 +104,27 @@ def test_what_is_edited_between_two_runs_is_caught_by_the_second(trained: Traine
     assert 1 == process.returncode, complaint
     report = report_of(output)
     results = {result.id: result for result in report.results}
-    assert {write: "PASS", lora: "PASS", merged: "FAIL"} == verdicts(report)
+    assert {write: "FAIL", lora: "PASS", merged: "FAIL"} == verdicts(report)
+    assert CHANGED == results[write].judgement.cause
     assert {write: True, merged: False} == {name: results[name].reused for name in (write, merged)}
     [changed] = [finding for finding in results[merged].judgement.findings if finding.kind == CHANGED]
     assert "merged/model.safetensors" in changed.message
     assert all(any(fault.is_told_by(finding) for finding in causes(results[merged])) for fault in damage.faults)
+
+
+def test_a_file_that_no_reload_looks_at_cannot_go_missing_unseen(trained: Trained, catalogue: Catalogue) -> None:
+    """The generation config deleted after the write fails the merged route, although all it computes is right."""
+    write, (lora, merged) = WRITES[0], routes(CASES[0])
+    target = trained.targets[write]
+
+    with restored([target.directory]):
+        (target.directory / "merged" / "generation_config.json").unlink()
+        report = run(request(trained.out), catalogue)
+
+    assert {write: "FAIL", lora: "PASS", merged: "FAIL"} == {
+        name: verdict for name, verdict in verdicts(report).items() if name in (write, lora, merged)
+    }
+    assert CHANGED == next(result.judgement.cause for result in report.results if result.id == merged)
 
 
 def request(out: Path) -> RunRequest:

@@ -17,7 +17,7 @@ NO_CAUSE = {"artifact_changed", "skipped"}
 
 
 def named_kinds(path: str) -> set[str]:
-    """Every text that a source file gives as a finding's kind: `kind=...`, `kind = ...`, `for kind, ...`, `return ...`."""
+    """Every text that a source file gives as a finding's kind: as argument, in an assignment, a loop or a return."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":

@@ -302,7 +302,7 @@ def crashed(message: str) -> str:
         ("tensor 'model.layers.0.q' has 3 dimensions", "tensor 'model.layers.11.q' has 4 dimensions"),
         ("no module <Linear at 0x7f01ab> here", "no module <Linear at 0x7ee2cd> here"),
         ("size mismatch for a.b: copying [3, 4]", "Error(s) in loading: size mismatch for c: [5, 6]"),
-        ("Target modules {'a', 'b'} not found in the base model", "Target modules {'b', 'a'} not found in the base model"),
+        ("modules {'a', 'b'} not found in the base model", "modules {'b', 'a'} not found in the base model"),
         ("first line\nsecond 1", "first line\nother 2"),
     ],
     ids=["path", "name", "address", "size mismatch", "set order", "second line"],

@@ -1,0 +1,1 @@
+"""Tests of what people write under `cases/`, and of the plans that follow from it."""
