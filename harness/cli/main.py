@@ -47,7 +47,8 @@ def main() -> None:
         if not hasattr(error, "exit_code"):  # a usage error of typer's own says so by this attribute
             raise
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        stderr().print(f"deltaproof: {message.rstrip('.')}. `deltaproof --help` lists the verbs.", markup=False, highlight=False)
+        text = f"deltaproof: {message.rstrip('.')}. `deltaproof --help` lists the verbs."
+        stderr().print(text, markup=False, highlight=False)
         code = ExitCode.USAGE
     sys.exit(int(code or 0))
 

@@ -35,8 +35,8 @@ ADVICE = {
     "logits_differ": "The weights agree and the outputs do not: look at the first stage that diverges.",
     "samples_differ": "Look at the first token that differs and how near its runner-up was.",
     "no_signal": "Nothing was learnt that a fault could destroy: train longer, or with a higher learning rate.",
-    "artifact_changed": "Files are not as the stack wrote them. Find out who changed them; delete the write's folder and "
-    "run again to have them written anew.",
+    "artifact_changed": "Files are not as the stack wrote them. Find out who changed them; delete the write's folder "
+    "and run again to have them written anew.",
     "not_measured": "Read the check's reason: what was to be compared is not there.",
     "not_run": "Read the end of the log: the process ended, or what this needs was never written. Run it again.",
     "unreadable": "What the cell left cannot be read: remove that folder and run again.",

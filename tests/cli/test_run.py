@@ -16,10 +16,11 @@ from harness.records.results import Report
 from harness.runs.request import RunRequest
 from reports import json_report
 from tests.cli.conftest import Said, Stream
-from tests.reports.conftest import BUILDERS
+from tests.reports.conftest import broken, make_report, make_result
 
 Command = Callable[..., Said]
 ESCAPE = "\x1b"
+FAILING = make_report([broken(make_result(), "delta_missing experts 1/48")], full_count=())
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunRequest]:
     def run(request: RunRequest, _catalogue: object, *, progress: RunProgress, **_options: object) -> Report:
         requests.append(request)
         play(progress)
-        return BUILDERS["failing"]()
+        return FAILING
 
     monkeypatch.setattr("harness.cli.run.run_workflow", run)
     return requests
@@ -64,7 +65,7 @@ def test_what_is_asked_reaches_the_workflow(deltaproof: Command, asked: list[Run
 @pytest.mark.usefixtures("asked")
 def test_json_is_the_report_and_alone_on_stdout(deltaproof: Command) -> None:
     """The report that was published, word for word; people's text is on stderr; the exit code is the report's."""
-    report = BUILDERS["failing"]()
+    report = FAILING
     said = deltaproof("run", "--json", "--out", "o")
     assert (ExitCode.FAILED, json_report.render(report)) == (said.code, said.out)
     assert json.loads(said.out)
@@ -82,7 +83,7 @@ def test_without_json_stdout_is_empty(deltaproof: Command) -> None:
 @pytest.mark.parametrize("code", [0, 1, 3, 4])
 def test_the_exit_code_is_the_reports(deltaproof: Command, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """Whatever it is."""
-    report = replace(BUILDERS["small"](), exit_code=code)
+    report = replace(FAILING, exit_code=code)
     monkeypatch.setattr("harness.cli.run.run_workflow", lambda *_arguments, **_options: report)
     assert code == deltaproof("run").code
 

@@ -12,8 +12,8 @@ import harness.judging.findings
 import harness.runs.results
 from harness.judging.advice import ADVICE, what_to_do
 
-NO_CAUSE = {"artifact_changed", "skipped"}
-"""Kinds that never are a cause: a word beside one, and what the reason says already."""
+NO_CAUSE = {"skipped"}
+"""Kinds that need no advice: the reason says it already."""
 
 
 def named_kinds(path: str) -> set[str]:

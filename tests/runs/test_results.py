@@ -249,6 +249,26 @@ def test_files_changed_since_are_told_beside_a_failure(
     assert expected == [f.kind for f in result.judgement.findings if f.kind == "artifact_changed"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        pytest.param(("merged/model.safetensors",), ("FAIL", "artifact_changed", "new"), id="changed"),
+        pytest.param((), ("PASS", "", "none"), id="unchanged"),
+    ],
+)
+def test_what_passes_fails_where_files_were_changed_since(
+    context: Context, written: Path, tmp_path: Path, changed: tuple[str, ...], expected: tuple[str, str, str]
+) -> None:
+    """What was observed says nothing of the files that are there now: of a write, as of a route that reads them."""
+    directory = save(make_read(), tmp_path / "r")
+    for result in (
+        write_result(WRITE, ended(written, changed=changed), context),
+        read_result(READ, ended(directory, written, changed=changed), context),
+    ):
+        assert expected == (result.judgement.verdict, result.judgement.cause, result.disposition)
+        assert bool(changed) == bool(result.what_to_do)
+
+
 @pytest.mark.parametrize(("newest", "expected"), [(False, "none"), (True, "new")])
 def test_a_skip_counts_on_the_newest_row_alone(context: Context, newest: bool, expected: str) -> None:
     """Elsewhere it is told, and no failure; there it is one."""

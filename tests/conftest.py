@@ -1,0 +1,30 @@
+"""What holds for every test: those that ask the package registry are left out only when told to, and by name."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+OFFLINE = "DELTAPROOF_OFFLINE"
+"""Set to 1 where no package registry can be reached: what asks one is left out, and the summary says so."""
+
+_left_out: list[str] = []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what asks the registry, if we are told that there is none."""
+    if os.environ.get(OFFLINE) != "1":
+        return
+    asking = [item for item in items if item.get_closest_marker("registry")]
+    items[:] = [item for item in items if item not in asking]
+    config.hook.pytest_deselected(items=asking)
+    _left_out.extend(item.nodeid for item in asking)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was left out."""
+    if _left_out:
+        terminalreporter.section(f"left out, because {OFFLINE}=1: these ask the package registry")
+        for name in _left_out:
+            terminalreporter.line(name)
