@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# hypothesis would fail an example that takes 0.2 s: on a busy machine that is a test of the machine.
+settings.register_profile("deltaproof", deadline=None)
+settings.load_profile("deltaproof")
 
 OFFLINE = "DELTAPROOF_OFFLINE"
 """Set to 1 where no package registry can be reached: what asks one is left out, and the summary says so."""

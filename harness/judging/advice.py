@@ -38,6 +38,7 @@ ADVICE = {
     "artifact_changed": "Files are not as the stack wrote them. Find out who changed them; delete the write's folder "
     "and run again to have them written anew.",
     "not_measured": "Read the check's reason: what was to be compared is not there.",
+    "not_written": "There is nothing to read: look at the write's own result.",
     "not_run": "Read the end of the log: the process ended, or what this needs was never written. Run it again.",
     "unreadable": "What the cell left cannot be read: remove that folder and run again.",
 }

@@ -100,6 +100,7 @@ def stable_words(message: str) -> str:
         if phrase in message:
             return phrase
     first = message.strip().splitlines()[0] if message.strip() else ""
+    first = re.sub(r"(?<=\w)'(?=\w)", "", first)  # the apostrophe of "can't" opens no quotation
     words = re.sub(r"['\"`(\[{<].*?['\"`)\]}>]|\S*[/\d]\S*", " ", first)
     return " ".join(re.findall(r"[A-Za-z_]{2,}", words)[:8])
 
@@ -227,6 +228,10 @@ def _file_kind(path: str) -> str:
 
 def _symptoms(checks: Sequence[Check], failed: dict[str, Check]) -> list[Finding]:
     found = []
+    if "logits_not_finite" in failed:
+        found.append(
+            Finding(kind="non_finite", message="logits are not numbers: " + failed["logits_not_finite"].message)
+        )
     logits = [check for metric, check in failed.items() if metric.startswith("kl_")]
     if logits:
         text = "the reloaded model does not compute what the trained model did: " + logits[0].message

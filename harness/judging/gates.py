@@ -26,6 +26,8 @@ class Gate:
     bound: float = 0.0
     carries: bool = True
     """False: it confirms and is shown, and alone fails nothing (DESIGN section 4.3)."""
+    optional: bool = False
+    """True for what some models do not have (routing, experts). Any other gate that carries must find its metric."""
     power: bool = False
     """True: the signal. Below the bound nothing can be told, so the verdict is INCONCLUSIVE, not FAIL."""
     noise: str

@@ -34,7 +34,7 @@ def _verdict(observed: Observed, checks: Sequence[Check], gates: Sequence[Gate])
         return "ERROR"
     if any(check.verdict == "FAIL" and check.carries for check in checks):
         return "FAIL"
-    owed = {gate.metric for gate in gates if gate.power}
+    owed = {gate.metric for gate in gates if gate.power or (gate.carries and not gate.optional)}
     told = {check.metric for check in checks if check.verdict != "INCONCLUSIVE"}
     if not checks or not owed <= told or any(check.verdict == "INCONCLUSIVE" and check.carries for check in checks):
         return "INCONCLUSIVE"

@@ -41,8 +41,11 @@ def measure(observed: Observed) -> tuple[Measurement, ...]:
         return (Missing(metric="experts_fallback", reason="the weights were not compared"),)
     counts = count(observed.weights)
     if not counts["attempted"]:
-        # A case may adapt no expert (attention only); coverage says whether it owed any.
-        return ()
+        if any(".experts." in name for name in observed.written.adapted):
+            return (
+                Missing(metric="experts_fallback", reason="experts are adapted, and no delta of theirs is not zero"),
+            )
+        return ()  # nobody adapted an expert; coverage says whether anybody should have
     return (
         Measured(
             metric="experts_fallback",

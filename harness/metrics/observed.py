@@ -23,6 +23,8 @@ TRAINED = "trained.npz"
 RELOADED = "reloaded.npz"
 WEIGHTS = "weights.npz"
 ORACLE = "oracle.safetensors"
+RANKS = {"logits": 3, "tokens": 2, "margins": 2, "routing": 4, "stages": 4}
+"""Axes of each array in an outputs file."""
 ADAPTER = "adapter"
 MERGED = "merged"
 
@@ -69,6 +71,9 @@ def load_outputs(path: Path) -> Outputs | None:
 def _load_outputs(path: Path, _size_bytes: int, _mtime_ns: int) -> Outputs:
     # A write's outputs are what each of its routes is compared with, one after the other.
     with reading(path, "outputs") as arrays:
+        for name, rank in RANKS.items():
+            if arrays[name].ndim != rank:
+                raise ValueError(f"{name} has {arrays[name].ndim} axes, not {rank}")
         names = [str(name) for name in arrays["stage_names"]]
         return Outputs(
             logits_BTV=arrays["logits"],

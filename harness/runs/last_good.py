@@ -43,6 +43,8 @@ def _last_good(
 ) -> LastGood | None:
     metrics = [check.metric for check in failed.judgement.checks if check.verdict == "FAIL"]
     values = {m.metric: m.value for m in passed.measurements if isinstance(m, Measured)}
+    # What crashes fails no check: then the first thing that the earlier run was judged by stands for it.
+    metrics += [check.metric for check in passed.judgement.checks if check.carries]
     metric = next((name for name in metrics if name in values), "")
     if not metric:
         return None

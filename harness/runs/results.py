@@ -180,8 +180,9 @@ def _of_form(changed: tuple[str, ...], form: str) -> tuple[str, ...]:
 
 def _not_run(error: str) -> Judgement:
     first = error.strip().splitlines()[0] if error.strip() else "no observations"
-    finding = Finding(kind="not_run", message=first[:300], got=first[:120])
-    return Judgement(verdict="ERROR", cause="not_run", checks=(), findings=(finding,))
+    kind = "not_written" if error.startswith("not written:") else "not_run"
+    finding = Finding(kind=kind, message=first[:300], got=first[:120])
+    return Judgement(verdict="ERROR", cause=kind, checks=(), findings=(finding,))
 
 
 def _unreadable(error: str) -> Judgement:

@@ -17,7 +17,10 @@ from reference.torch_peft.adapting import adapt
 
 
 def train_loop(model: Any, lora: Any, case: Case, tokens: Tokens) -> tuple[Any, list[float]]:
-    """AdamW on the mean token loss; returns the adapted model and the loss before each step."""
+    """AdamW on the mean token loss; returns the adapted model and the finite losses before each step.
+
+    A training that diverges is shown by its logits, which are counted where they are not numbers.
+    """
     adapted = adapt(model, lora, case)
     adapted.train()
     batch = torch.from_numpy(tokens.sequences_BT)
@@ -31,7 +34,7 @@ def train_loop(model: Any, lora: Any, case: Case, tokens: Tokens) -> tuple[Any, 
         optimizer.step()
         losses.append(float(loss.detach()))
     adapted.eval()
-    return adapted, losses
+    return adapted, [loss for loss in losses if math.isfinite(loss)]
 
 
 def train_trl(model: Any, lora: Any, case: Case, tokens: Tokens, tokenizer: Any) -> tuple[Any, list[float]]:

@@ -328,6 +328,7 @@ def test_other_crashes_have_other_causes() -> None:
         ("'x' is not a valid y", "is not valid"),
         ("one two three four five six seven eight nine ten", "one two three four five six seven eight"),
         ("\n  leading space", "leading space"),
+        ("can't load 'abc' from disk", "cant load from disk"),
     ],
 )
 def test_stable_words(message: str, expected: str) -> None:

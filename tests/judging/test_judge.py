@@ -103,6 +103,14 @@ def test_power_that_was_not_even_measured_is_owed() -> None:
     assert "INCONCLUSIVE" == judged(without="signal").verdict
 
 
+def test_a_gate_that_carries_must_find_its_metric() -> None:
+    """A metric that says nothing at all is no pass; one that some models do not have may be silent."""
+    assert "INCONCLUSIVE" == judged(without="carried").verdict
+    assert "PASS" == judged(without="confirms").verdict
+    table = GateTable(device="cpu", gates=(SIGNAL, replace(CARRIED, optional=True)))
+    assert "PASS" == judge(make_read(), [CLEAN["signal"]], table).verdict
+
+
 def test_nothing_measured_is_inconclusive() -> None:
     """No measurements, and no gates, tell nothing."""
     assert "INCONCLUSIVE" == judge(make_read(), [], TABLE).verdict

@@ -102,3 +102,15 @@ def test_experts_that_were_not_compared_are_missing() -> None:
     """A MoE route without a weight table says so."""
     (found,) = measure(make_read(weights=None))
     assert isinstance(found, Missing)
+
+
+def test_experts_that_were_adapted_and_never_trained_tell_nothing() -> None:
+    """The stack says that it adapted experts, and not one delta is there to look for: missing, and not a pass."""
+
+    def nothing_trained(got: Weights, base: Weights, deltas: Weights) -> None:
+        for name in [name for name in deltas if ".experts." in name]:
+            deltas[name] = 0 * deltas[name]
+            got[name] = base[name]
+
+    (found,) = measure(make_read(weights=make_weights(damage=nothing_trained)))
+    assert isinstance(found, Missing)

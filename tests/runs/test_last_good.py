@@ -105,3 +105,18 @@ def test_no_earlier_runs_are_no_last_good(tmp_path: Path) -> None:
     """A first run has none, nor one whose folder is not there."""
     assert None is found(tmp_path)
     assert None is found(tmp_path / "nowhere")
+
+
+def test_a_crash_is_compared_by_what_the_earlier_run_was_judged_by(tmp_path: Path) -> None:
+    """What crashes fails no check, and the packages that moved since matter all the same."""
+    earlier = passed(2e-13)
+    check = replace(failed_check(KL), verdict="PASS", carries=True)
+    store(
+        tmp_path,
+        "20261119T000000-aaaa",
+        replace(earlier, judgement=replace(earlier.judgement, checks=(check,))),
+        peft="0.18.1",
+    )
+    last = found(tmp_path, result_of("ERROR", "new"))
+    assert last is not None
+    assert (KL, "0.18.1") == (last.metric, last.packages[0].earlier)

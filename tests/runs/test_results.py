@@ -178,6 +178,12 @@ def test_a_crash_is_an_error_with_the_end_of_its_traceback(context: Context, tmp
     assert result.what_to_do
 
 
+def test_a_route_of_what_was_not_written_says_so(context: Context) -> None:
+    """Its cause is the write's, and not taken for a process that died."""
+    result = read_result(READ, ended(None, error="not written: train: ValueError: no"), context)
+    assert ("ERROR", "not_written") == (result.judgement.verdict, result.judgement.cause)
+
+
 @pytest.mark.parametrize("error", ["the cell was killed by signal 9\nlog", ""], ids=["with words", "without"])
 def test_a_job_that_left_nothing_was_not_run(context: Context, error: str) -> None:
     """The engine's words are the crash and the finding; the cause is the same whatever they are."""
