@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import platform
 import secrets
 import sys
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -37,7 +38,13 @@ from harness.runs.selection import parse
 from harness.runs.verdict import count, headline, run_verdict
 
 JUDGES = 2
-"""Threads that judge: numpy lets go of the interpreter's lock for most of it."""
+"""Processes that judge, where there is enough to judge."""
+WORTH_PROCESSES = 200
+"""Results from which on starting processes costs less than it saves."""
+JUDGED_AT_ONCE = 50
+"""Results a process takes at a time: neighbours share what they are compared with."""
+
+JudgeTask = tuple[PlannedWrite | PlannedRead, judged.Ended, judged.Context]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,20 +185,28 @@ def plan_run(request: RunRequest, catalogue: Catalogue, rows: Mapping[str, Row])
 
 def judge_all(plan: Plan, execution: Execution, context: judged.Context, catalogue: Catalogue) -> tuple[Result, ...]:
     """Every planned job's result, in the plan's order: writes, then routes, then what does not apply."""
-
-    def write(planned: PlannedWrite) -> Result:
-        return judged.write_result(planned, _ended(execution.writes[planned.id]), context)
-
-    def read(planned: PlannedRead) -> Result:
+    tasks: list[JudgeTask] = [(planned, _ended(execution.writes[planned.id]), context) for planned in plan.writes]
+    for planned in plan.reads:
         source = execution.writes[planned.written_id]
-        return judged.read_result(planned, _ended(execution.reads[planned.id], source), context)
-
-    with ThreadPoolExecutor(max_workers=JUDGES) as pool:
-        results = [*pool.map(write, plan.writes), *pool.map(read, plan.reads)]
+        tasks.append((planned, _ended(execution.reads[planned.id], source), context))
+    if len(tasks) < WORTH_PROCESSES:
+        results = [judge_one(task) for task in tasks]
+    else:
+        # Spawned, not forked: the display and the engine have threads, and a fork would copy their locks.
+        with ProcessPoolExecutor(JUDGES, mp_context=multiprocessing.get_context("spawn")) as pool:
+            results = list(pool.map(judge_one, tasks, chunksize=JUDGED_AT_ONCE))
     for skip in plan.skips:
-        planned = PlannedWrite(case=skip.case, family=catalogue.families[skip.case.family], cell=skip.cell)
-        results.append(judged.skip_result(skip, planned, context))
+        skipped = PlannedWrite(case=skip.case, family=catalogue.families[skip.case.family], cell=skip.cell)
+        results.append(judged.skip_result(skip, skipped, context))
     return tuple(results)
+
+
+def judge_one(task: JudgeTask) -> Result:
+    """One job's result."""
+    planned, ended, context = task
+    if isinstance(planned, PlannedRead):
+        return judged.read_result(planned, ended, context)
+    return judged.write_result(planned, ended, context)
 
 
 def host() -> Host:
