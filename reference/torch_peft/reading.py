@@ -11,30 +11,19 @@ from peft import PeftModel
 from harness.checkpoints.naming import to_canonical
 from harness.checkpoints.safetensors_file import read_header, read_tensor
 from harness.metrics import observed
-from harness.records.jobs import Answer, LoadReport, ReadJob
+from harness.records.jobs import Answer, ReadJob
 from reference.data import draw_tokens, eos_of
 from reference.torch_peft import comparing, effective, loading, observing
 from reference.torch_peft.checkpoints import declared_config, stored_tensors
-from reference.torch_peft.writing import Progress
+from reference.torch_peft.doing import Found, Progress, answer
 
 
 def read(job: ReadJob, directory: Path) -> Answer:
     """Do `job` into `directory` (existing and empty) and return its answer, without the file list."""
-    progress = Progress()
-    found: dict[str, Any] = {"loading": LoadReport(), "fields": (), "adapted": ()}
-    with loading.captured_warnings() as warnings:
-        progress.run(lambda: _read(job, directory, progress, found))
-    return Answer(
-        job=job.id,
-        crash=progress.crash,
-        versions=loading.installed_versions(),
-        warnings=tuple(warnings),
-        timings_s=progress.timings_s,
-        **found,
-    )
+    return answer(job.id, lambda progress, found: _read(job, directory, progress, found))
 
 
-def _read(job: ReadJob, directory: Path, progress: Progress, found: dict[str, Any]) -> None:
+def _read(job: ReadJob, directory: Path, progress: Progress, found: Found) -> None:
     case, family, base, written = job.case, job.family, Path(job.base), Path(job.written)
     config = declared_config(base)
     loading.prepare_process(case.seed)
@@ -67,7 +56,7 @@ def _read(job: ReadJob, directory: Path, progress: Progress, found: dict[str, An
         found["notes"] = {"misread": misread}
 
 
-def _live_weights(job: ReadJob, model: Any, config: dict[str, Any], found: dict[str, Any]) -> dict[str, np.ndarray]:
+def _live_weights(job: ReadJob, model: Any, config: dict[str, Any], found: Found) -> dict[str, np.ndarray]:
     """The reloaded weights under canonical names: as loaded, or base plus what the live adapter adds."""
     if job.form == "merged":
         return to_canonical(job.family, config, effective.to_numpy(model.state_dict()))

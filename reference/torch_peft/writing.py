@@ -1,15 +1,11 @@
 """One write: load the base, train the adapter, record what it computes, save the adapter, merge, save the merge.
 
-Fills a directory with observations; decides nothing. What goes wrong in the code under test ends in a `Crash`.
+Fills a directory with observations; decides nothing.
 """
 
 from __future__ import annotations
 
 import json
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +14,19 @@ import numpy as np
 from harness.checkpoints.naming import to_canonical
 from harness.checkpoints.safetensors_file import write_file
 from harness.metrics import observed
-from harness.records.jobs import Answer, Crash, LoadReport, WriteJob
+from harness.records.jobs import Answer, WriteJob
 from reference.data import draw_tokens, eos_of
 from reference.torch_peft import adapting, comparing, effective, loading, observing, training
 from reference.torch_peft.checkpoints import declared_config, stored_tensors
-
-MAX_TRACEBACK_CHARACTERS = 6000
-
-
-class Progress:
-    """Where a job is and how long each part took; an exception becomes the job's crash, with its stage."""
-
-    def __init__(self) -> None:
-        self.stage = "start"
-        self.timings_s: dict[str, float] = {}
-        self.crash: Crash | None = None
-
-    @contextmanager
-    def at(self, stage: str) -> Iterator[None]:
-        """Name and time a part of the job."""
-        self.stage = stage
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.timings_s[stage] = self.timings_s.get(stage, 0.0) + time.perf_counter() - started
-
-    def run(self, work: Callable[[], None]) -> None:
-        """Run `work`; this is the edge of the cell's process, so any exception of the code under test is recorded."""
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - whatever the code under test raises is what we came to record
-            message = str(error)[:MAX_TRACEBACK_CHARACTERS]
-            trace = traceback.format_exc()[-MAX_TRACEBACK_CHARACTERS:]
-            self.crash = Crash(stage=self.stage, exception=type(error).__name__, message=message, traceback=trace)
+from reference.torch_peft.doing import Found, Progress, answer
 
 
 def write(job: WriteJob, directory: Path) -> Answer:
     """Do `job` into `directory` (existing and empty) and return its answer, without the file list."""
-    progress = Progress()
-    found: dict[str, Any] = {"loading": LoadReport(), "fields": (), "adapted": (), "losses": ()}
-    with loading.captured_warnings() as warnings:
-        progress.run(lambda: _write(job, directory, progress, found))
-    return Answer(
-        job=job.id,
-        crash=progress.crash,
-        versions=loading.installed_versions(),
-        warnings=tuple(warnings),
-        timings_s=progress.timings_s,
-        **found,
-    )
+    return answer(job.id, lambda progress, found: _write(job, directory, progress, found))
 
 
-def _write(job: WriteJob, directory: Path, progress: Progress, found: dict[str, Any]) -> None:
+def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> None:
     case, family, base = job.case, job.family, Path(job.base)
     config = declared_config(base)
     loading.prepare_process(case.seed)
