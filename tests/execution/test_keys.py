@@ -26,7 +26,7 @@ WORK: list[dict[str, Any]] = [
     {"save": SaveSpec(shard_bytes=1000)},
     {"config": {"hidden_size": 8}},
     {"steps": 61},
-    {"learning_rate": 2e-2},
+    {"learning_rate": 3e-2},
     {"seed": 2},
     {"forms": ("lora", "merged")},
 ]
