@@ -10,13 +10,17 @@ from rich.console import Console
 
 DEFAULT_OUT = Path("reports/out")
 """Below the working directory, wherever the command runs."""
+LOG_WIDTH = 132
 OUT_HELP = "Where runs, artifacts and environments are kept."
 
 
 @cache
 def stderr() -> Console:
     """The console for people."""
-    return Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = LOG_WIDTH  # a log has no width of its own, and 80 columns fold our tables
+    return console
 
 
 def write_stdout(text: str) -> None:
