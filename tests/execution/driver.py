@@ -6,6 +6,7 @@ Reads settings (JSON) from its first argument. Prints a line for each job that s
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,4 +60,6 @@ def _summary(outcome: Outcome) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # Whoever runs the tests in the background of a shell without job control hands down an ignored Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(json.loads(sys.argv[1])))
