@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def read_result(planned: PlannedRead, ended: Ended, context: Context) -> Result:
     return _result(planned, ended, context, observed, judgement, measurements, cells=cells)
 
 
-def skip_result(skip: Skip, family_dtype: PlannedWrite, context: Context) -> Result:
+def skip_result(skip: Skip, planned: PlannedWrite, context: Context) -> Result:
     """A case that a cell cannot run. On the newest cell it counts as a failure: its disposition is `new`."""
     judgement = Judgement(
         verdict="SKIPPED",
@@ -97,8 +97,8 @@ def skip_result(skip: Skip, family_dtype: PlannedWrite, context: Context) -> Res
         findings=(Finding(kind="skipped", message=skip.reason),),
     )
     ended = Ended(directory=None, error="", reused=False)
-    result = _result(family_dtype, ended, context, None, judgement, (), cells=skip.cell)
-    return result if not skip.newest else _replace(result, disposition="new")
+    result = _result(planned, ended, context, None, judgement, (), cells=skip.cell)
+    return result if not skip.newest else replace(result, disposition="new")
 
 
 def _result(
@@ -149,12 +149,6 @@ def _result(
     )
 
 
-def _replace(result: Result, **changes: object) -> Result:
-    from dataclasses import replace
-
-    return replace(result, **changes)  # type: ignore[arg-type]
-
-
 def _with_changes(judgement: Judgement, changed: tuple[str, ...]) -> Judgement:
     """The judgement, which cannot be a pass where somebody changed files after they were written.
 
@@ -164,13 +158,10 @@ def _with_changes(judgement: Judgement, changed: tuple[str, ...]) -> Judgement:
         return judgement
     listed = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
     finding = Finding(kind="artifact_changed", message=f"changed on disk after it was written: {listed}")
-    passed = judgement.verdict == "PASS"
-    return Judgement(
-        verdict="FAIL" if passed else judgement.verdict,
-        cause="artifact_changed" if passed else judgement.cause,
-        checks=judgement.checks,
-        findings=(*judgement.findings, finding),
-    )
+    findings = (*judgement.findings, finding)
+    if judgement.verdict != "PASS":
+        return replace(judgement, findings=findings)
+    return replace(judgement, verdict="FAIL", cause="artifact_changed", findings=findings)
 
 
 def _of_form(changed: tuple[str, ...], form: str) -> tuple[str, ...]:
