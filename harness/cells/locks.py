@@ -67,7 +67,7 @@ def cutoff_of(cell: Cell, matrix: Matrix, day: date) -> str:
 def requirement_specifiers(cell: Cell, matrix: Matrix) -> dict[str, str]:
     """What the row asks for: package to specifier, empty for the newest that fits."""
     own = {name: "" if version == "newest" else f"=={version}" for name, version in cell.requirements.items()}
-    return {**matrix.shared, **own}
+    return {**matrix.shared, **matrix.stacks.get(cell.stack, {}), **own}
 
 
 def parse_lock(text: str, *, where: str) -> dict[str, str]:

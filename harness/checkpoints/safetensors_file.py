@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +36,22 @@ NUMPY_DTYPES = {
     "U32": "<u4", "I32": "<i4", "F32": "<f4", "U64": "<u8", "I64": "<i8", "F64": "<f8",
 }  # fmt: skip
 """How numpy reads each kind; BF16 as the upper halves of float32 numbers."""
+
+
+class Deferred(NamedTuple):
+    """A tensor to be written whose values are made when its turn comes, so that no more than one is held at a time."""
+
+    shape: tuple[int, ...]
+    values: Callable[[], np.ndarray]
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+
+Writable = tuple[str, np.ndarray | Deferred]
+"""dtype as safetensors spells it, and values."""
 
 
 class TensorEntry(NamedTuple):
@@ -120,7 +136,7 @@ def read_tensor(entry: TensorEntry) -> np.ndarray:
     return stored.astype(stored.dtype.newbyteorder("="))  # a copy, so that callers may write to it
 
 
-def write_file(path: Path, tensors: Mapping[str, tuple[str, np.ndarray]]) -> None:
+def write_file(path: Path, tensors: Mapping[str, Writable]) -> None:
     """Write `tensors` (name to dtype and values) to one file. Equal tensors give equal bytes, whatever their order."""
     # Widest first, as the reference implementation does it: then every tensor starts at a multiple of its own size.
     names = sorted(tensors, key=lambda name: (-SIZES_BYTES[tensors[name][0]], name))
@@ -137,12 +153,10 @@ def write_file(path: Path, tensors: Mapping[str, tuple[str, np.ndarray]]) -> Non
         file.write(len(text).to_bytes(LENGTH_BYTES, "little"))
         file.write(text)
         for name in names:
-            file.write(_encode(*tensors[name]))
+            file.write(_encode(name, *tensors[name]))
 
 
-def write_checkpoint(
-    directory: Path, tensors: Mapping[str, tuple[str, np.ndarray]], *, shard_bytes: int | None
-) -> None:
+def write_checkpoint(directory: Path, tensors: Mapping[str, Writable], *, shard_bytes: int | None) -> None:
     """Write `tensors` as one file, or in their order as shards of at most `shard_bytes` (at least one tensor each)."""
     sizes_bytes = {name: SIZES_BYTES[dtype] * array.size for name, (dtype, array) in tensors.items()}
     if shard_bytes is None or sum(sizes_bytes.values()) <= shard_bytes:
@@ -187,7 +201,12 @@ def _bfloat16_bits(array: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), (bits >> 16) | 0x40, rounded).astype(np.uint16)
 
 
-def _encode(dtype: str, array: np.ndarray) -> bytes:
+def _encode(name: str, dtype: str, tensor: np.ndarray | Deferred) -> bytes:
+    array = tensor.values() if isinstance(tensor, Deferred) else tensor
+    if array.shape != tensor.shape:
+        raise ArtifactError(
+            "values have another shape than promised", where=name, expected=f"{tensor.shape}", got=f"{array.shape}"
+        )
     if dtype == "BF16":
         return _bfloat16_bits(array).astype("<u2").tobytes()
     return array.astype(NUMPY_DTYPES[dtype]).tobytes()

@@ -63,22 +63,25 @@ def _attempt(name: str, look: Callable[[], str]) -> Finding:
 
 
 def _torch() -> str:
-    specifier = load_catalogue().matrix.shared.get("torch", "")
+    specifier = load_catalogue().matrix.stacks["torch_peft"]["torch"]
     source = find_torch(specifier, find_links())
     return f"CPU build {source.version} from pip's find-links" if source.find_links else "CPU build from uv's CPU index"
 
 
 def _cases() -> str:
     catalogue = load_catalogue()
-    cells = ", ".join(cell.name for cell in catalogue.matrix.cells)
-    return f"{len(catalogue.cases)} cases of {len(catalogue.families)} families, rows {cells}"
+    rows = " and ".join(
+        f"{', '.join(cell.name for cell in catalogue.matrix.cells if cell.stack == stack)} ({stack})"
+        for stack in catalogue.matrix.stacks
+    )
+    return f"{len(catalogue.cases)} cases of {len(catalogue.families)} families, rows {rows}"
 
 
 def _folder(out: Path) -> str:
     Store(out).prepare()
     free_gib = shutil.disk_usage(out).free / 2**30
     if free_gib < NEEDED_GIB:
-        needed = f"{NEEDED_GIB} GiB for five environments"
+        needed = f"{NEEDED_GIB} GiB for the matrix's environments"
         raise DeltaproofError("little space is left", where=str(out), expected=needed, got=f"{free_gib:.1f}")
     return f"{out}: writable, {free_gib:.0f} GiB free, {os.cpu_count()} processors"
 

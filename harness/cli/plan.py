@@ -16,6 +16,7 @@ from harness.errors import ExitCode
 from harness.execution.store import Store
 from harness.planning.expand import PlanCell, make_plan
 from harness.planning.matrix import select_cells
+from harness.records.cases import PRINCIPAL
 from harness.runs.request import load_catalogue
 from harness.runs.selection import parse
 
@@ -37,7 +38,10 @@ def plan(
     planned = make_plan(
         [case for case in catalogue.cases if case.quick or not quick],
         catalogue.families,
-        [PlanCell(name=name, versions=row.versions, newest=row.cell.newest) for name, row in resolved.done.items()],
+        [
+            PlanCell(name=name, stack=row.cell.stack, versions=row.versions, newest=row.cell.newest)
+            for name, row in resolved.done.items()
+        ],
         matches,
     )
     counts = planned.counts()
@@ -47,7 +51,7 @@ def plan(
                 {
                     "counts": counts,
                     "cells": {
-                        name: {package: row.versions.get(package, "") for package in ("transformers", "peft", "trl")}
+                        name: {package: row.versions.get(package, "") for package in PRINCIPAL[row.cell.stack]}
                         for name, row in resolved.done.items()
                     },
                     "unresolved": {name: error.log for name, error in resolved.failed.items()},

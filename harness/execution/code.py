@@ -15,6 +15,7 @@ import harness
 from harness.artifacts import creating, discard
 from harness.errors import DeltaproofError
 from harness.execution.store import Store
+from harness.records.cases import STACKS
 
 INSIDE = (
     "harness/__init__.py",
@@ -44,9 +45,9 @@ class Code(NamedTuple):
     directory: Path
     digest: str
     """Of every file in the copy."""
-    work_digest: str
-    """Of the files that decide what an artifact holds: part of every job's key. A new tolerance, a known outcome or a
-    case more does not change it."""
+    work_digests: Mapping[str, str]
+    """By stack, of the files that decide what its artifacts hold: part of the key of each of its jobs. A new tolerance,
+    a known outcome, a case more or an edit of another stack does not change it. Under "", of what no stack does."""
 
 
 def snapshot(store: Store, source: Path | None = None) -> Code:
@@ -62,8 +63,11 @@ def snapshot(store: Store, source: Path | None = None) -> Code:
                 target = partial / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
-    work = {name: content for name, content in files.items() if _is_work(name)}
-    return Code(directory=directory, digest=digest, work_digest=_digest(work))
+    work_digests = {
+        stack: _digest({name: content for name, content in files.items() if _is_work(name, stack)})
+        for stack in ("", *STACKS)
+    }
+    return Code(directory=directory, digest=digest, work_digests=work_digests)
 
 
 def _read(source: Path) -> Iterator[tuple[str, bytes]]:
@@ -78,10 +82,11 @@ def _read(source: Path) -> Iterator[tuple[str, bytes]]:
                 yield "/".join(parts), path.read_bytes()
 
 
-def _is_work(name: str) -> bool:
+def _is_work(name: str, stack: str) -> bool:
     # The TOML files under cases/ reach cells as records, which are in the keys of the jobs that they concern.
     is_plan = name.startswith("cases/") and name.endswith(".toml")
-    return not (is_plan or name.endswith(".md") or name.startswith(NOT_WORK))
+    is_elsewhere = name.startswith(tuple(f"reference/{other}/" for other in STACKS if other != stack))
+    return not (is_plan or is_elsewhere or name.endswith(".md") or name.startswith(NOT_WORK))
 
 
 def _holds(directory: Path, files: Mapping[str, bytes]) -> bool:

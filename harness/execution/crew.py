@@ -87,6 +87,7 @@ class Crew:
         name = f"{self.phase}-{self.cell.name}-{len(self.processes) + 1}"
         batch = Batch(
             cell=self.cell.name,
+            stack=self.cell.stack,
             phase=self.phase,
             events=str(workshop.run.events / f"{name}.jsonl"),
             writes=tuple(job for job in jobs if isinstance(job, WriteJob)),

@@ -61,7 +61,7 @@ def execute(
     )
     clock = _Clock()
     bases = ensure_bases(
-        [*writes, *reads], store=store, work_digest=code.work_digest, write_base=write_base, slots=slots
+        [*writes, *reads], store=store, work_digest=code.work_digests[""], write_base=write_base, slots=slots
     )
     clock.lap("base")
     to_write = place_writes(writes, cells, bases, workshop)

@@ -13,8 +13,8 @@ from harness import codec
 from harness.records.cases import Case, Family
 from harness.records.jobs import PlannedRead, PlannedWrite
 
-_PLANNING_OF_CASE = ("why", "grid", "writers", "cells", "quick")
-_PLANNING_OF_FAMILY = ("why", "requires")
+_PLANNING_OF_CASE = ("why", "grid", "stacks", "writers", "cells", "quick")
+_PLANNING_OF_FAMILY = ("why", "requires", "stacks")
 _DESCRIBED: dict[int, tuple[Case | Family, str]] = {}
 """By identity, with the record itself, so that no other can take its place: records hold tables and have no hash."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from harness.records.cases import Case
+from harness.records.cases import Case, Stack
 from harness.records.jobs import Answer
 
 Phase = Literal["write", "read"]
@@ -18,6 +18,7 @@ class WorkingCell:
     """A cell that was built: the engine needs no more of it than this."""
 
     name: str
+    stack: Stack
     python: Path
     lock_digest: str
     environment: Mapping[str, str]

@@ -36,7 +36,7 @@ def place_writes(
             continue
         key = write_key(
             planned,
-            work_digest=workshop.code.work_digest,
+            work_digest=workshop.code.work_digests[cell.stack],
             lock_digest=cell.lock_digest,
             base_digest=base.digest,
         )
@@ -72,7 +72,7 @@ def place_reads(
             continue
         key = read_key(
             planned,
-            work_digest=workshop.code.work_digest,
+            work_digest=workshop.code.work_digests[cell.stack],
             lock_digest=cell.lock_digest,
             base_digest=base.digest,
             written_digest=digests[planned.written_id],
@@ -84,6 +84,7 @@ def place_reads(
             writer=planned.writer,
             reader=planned.reader,
             form=planned.form,
+            dialect=planned.dialect,
             base=str(base.path),
             written=str(source.directory),
             directory=str(workshop.store.reads / key),

@@ -28,6 +28,9 @@ class Gate:
     """False: it confirms and is shown, and alone fails nothing (DESIGN section 4.3)."""
     optional: bool = False
     """True for what some models do not have (routing, experts). Any other gate that carries must find its metric."""
+    across_stacks: Literal["any", "no", "only"] = "any"
+    """Whether it applies to routes whose reader is of another stack than the writer. Two stacks round in different
+    places, so in bfloat16 their noise is not that of one stack with itself."""
     power: bool = False
     """True: the signal. Below the bound nothing can be told, so the verdict is INCONCLUSIVE, not FAIL."""
     noise: str
@@ -44,9 +47,14 @@ class GateTable:
     device: str
     gates: tuple[Gate, ...]
 
-    def of(self, kind: str, dtype: str) -> tuple[Gate, ...]:
-        """The gates of a write or a read in `dtype`."""
-        return tuple(gate for gate in self.gates if kind in gate.kinds and dtype in gate.dtypes)
+    def of(self, kind: str, dtype: str, *, across_stacks: bool) -> tuple[Gate, ...]:
+        """The gates of a write or a read in `dtype`, within one stack or across two."""
+        elsewhere = "no" if across_stacks else "only"
+        return tuple(
+            gate
+            for gate in self.gates
+            if kind in gate.kinds and dtype in gate.dtypes and gate.across_stacks != elsewhere
+        )
 
 
 @cache

@@ -16,13 +16,10 @@ from harness.records.results import Check, Judgement, Measured, Measurement, Mis
 def judge(observed: Observed, measurements: Sequence[Measurement], table: GateTable) -> Judgement:
     """Apply every gate that concerns this write or route, name what is wrong, and give the verdict."""
     kind = "read" if observed.form else "write"
+    gates = table.of(kind, observed.case.dtype, across_stacks=observed.across_stacks)
     by_metric = {measurement.metric: measurement for measurement in measurements}
-    checks = tuple(
-        _check(gate, by_metric[gate.metric], by_metric)
-        for gate in table.of(kind, observed.case.dtype)
-        if gate.metric in by_metric
-    )
-    verdict = _verdict(observed, checks, table.of(kind, observed.case.dtype))
+    checks = tuple(_check(gate, by_metric[gate.metric], by_metric) for gate in gates if gate.metric in by_metric)
+    verdict = _verdict(observed, checks, gates)
     if verdict == "PASS":
         return Judgement(verdict=verdict, cause="", checks=checks, findings=())
     findings = find(observed, checks)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from harness.metrics.observed import ADAPTER, MERGED, Observed
+from harness.checkpoints.dialects import dialects_of
+from harness.metrics.observed import MERGED, Observed, adapter_folder
 from harness.records.results import Measured, Measurement, Missing
 
-OWED_FILES = (
-    f"{ADAPTER}/adapter_config.json",
-    f"{ADAPTER}/adapter_model.safetensors",
-    f"{MERGED}/config.json",
-    f"{MERGED}/generation_config.json",
-    f"{MERGED}/tokenizer.json",
-    f"{MERGED}/tokenizer_config.json",
-)
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+MERGED_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def owed_files(observed: Observed) -> tuple[str, ...]:
+    """The files that the write must leave behind: those of the adapter in each of its dialects, and of the merge."""
+    dialects = dialects_of(observed.case, observed.family, observed.answer.stack)
+    adapters = [f"{adapter_folder(dialect)}/{name}" for dialect in dialects for name in ADAPTER_FILES]
+    return (*adapters, *(f"{MERGED}/{name}" for name in MERGED_FILES))
 
 
 def missing_files(observed: Observed) -> tuple[str, ...]:
     """Owed files that the write did not leave behind."""
-    return tuple(path for path in OWED_FILES if path not in observed.files)
+    return tuple(path for path in owed_files(observed) if path not in observed.files)
 
 
 def changed_fields(observed: Observed) -> tuple[tuple[str, str, str], ...]:
@@ -37,7 +39,7 @@ def measure(observed: Observed) -> tuple[Measurement, ...]:
                 metric="files_missing",
                 value=float(len(missing_files(observed))),
                 unit="files",
-                num_compared=len(OWED_FILES),
+                num_compared=len(owed_files(observed)),
             )
         )
     if not answer.fields:

@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.metrics.npz import reading
 from harness.metrics.weight_table import WeightTable
-from harness.records.cases import Case, Family
+from harness.records.cases import Case, Dialect, Family, saved_as
 from harness.records.jobs import Answer
 
 BASE = "base.npz"
@@ -25,8 +25,12 @@ WEIGHTS = "weights.npz"
 ORACLE = "oracle.safetensors"
 RANKS = {"logits": 3, "tokens": 2, "margins": 2, "routing": 4, "stages": 4}
 """Axes of each array in an outputs file."""
-ADAPTER = "adapter"
 MERGED = "merged"
+
+
+def adapter_folder(dialect: Dialect) -> str:
+    """The folder, in a write's directory, of the adapter in `dialect`: "adapter", or "adapter-swapped"."""
+    return saved_as("adapter", dialect)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,6 +106,11 @@ class Observed:
     """Of a write: merged checkpoint on disk against the oracle. Of a route: the reloaded model against the oracle."""
     files: tuple[str, ...] = field(default_factory=tuple)
     """Paths in the saved forms, relative to the write's directory."""
+
+    @property
+    def across_stacks(self) -> bool:
+        """True for a route whose reader is of another stack than its writer."""
+        return self.answer.stack != self.written.stack
 
 
 def observed_write(case: Case, family: Family, answer: Answer, directory: Path) -> Observed:

@@ -10,7 +10,7 @@ from typing import Any
 from harness.codec import decode
 from harness.errors import CaseError
 from harness.planning.toml_files import read_toml
-from harness.records.cases import FORMS, AdapterSpec, Case, Dtype, Family, Form, SaveSpec, Trainer
+from harness.records.cases import FORMS, AdapterSpec, Case, Dtype, Family, Form, SaveSpec, Stack, Trainer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Group:
     seed: int = 1
     grid: bool = False
     forms: tuple[Form, ...] = FORMS
+    stacks: tuple[Stack, ...] = ("torch_peft",)
     writers: Mapping[str, str] = field(default_factory=dict)
     cells: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
@@ -93,6 +94,7 @@ def _expand(group: Group, families: Mapping[str, Family], file: str) -> list[Cas
                         seed=group.seed,
                         grid=group.grid,
                         forms=group.forms,
+                        stacks=group.stacks,
                         writers=group.writers,
                         cells=group.cells,
                         quick=name in group.quick,

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 
-from harness.records.cases import Case, Family
+from harness.checkpoints.dialects import routes_of
+from harness.records.cases import Case, Family, Stack
 from harness.records.jobs import PlannedRead, PlannedWrite
+
+VERSIONED: Stack = "torch_peft"
+"""The stack whose versions cases and families may ask for: the others have none of these packages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanCell:
-    """What planning must know of a cell: its name, and the versions that its lock resolved to."""
+    """What planning must know of a cell: its name, its stack, and the versions that its lock resolved to."""
 
     name: str
+    stack: Stack
     versions: Mapping[str, str]
     newest: bool = False
 
@@ -52,8 +57,13 @@ class Plan:
         }
 
 
-def applies(case: Case, family: Family, versions: Mapping[str, str]) -> str | None:
-    """None if a cell with these versions can run the case; else the reason why not."""
+def applies(case: Case, family: Family, stack: Stack, versions: Mapping[str, str]) -> str | None:
+    """None if a cell of `stack` with these versions can write the case; else the reason why not."""
+    for stacks, owner in ((case.stacks, f"case {case.name}"), (family.stacks, f"family {family.name}")):
+        if stack not in stacks:
+            return f"{owner} is for {' and '.join(stacks)}, the cell has {stack}"
+    if stack != VERSIONED:
+        return None
     for requirements, owner in ((case.writers, f"case {case.name}"), (family.requires, f"family {family.name}")):
         for package, specifier in requirements.items():
             version = versions.get(package)
@@ -74,23 +84,22 @@ def make_plan(
     skips: list[Skip] = []
     for case in cases:
         family = families[case.family]
-        lacks = {cell.name: applies(case, family, cell.versions) for cell in cells}
         for writer in cells:
-            if case.cells and writer.name not in case.cells:
-                continue
-            if not _satisfies(case.writers, writer.versions):
+            if not _is_written_by(case, family, writer):
                 continue
             write = PlannedWrite(case=case, family=family, cell=writer.name)
-            reason = lacks[writer.name]
+            reason = applies(case, family, writer.stack, writer.versions)
             if reason is not None:
                 if wanted(write.id):
                     skips.append(Skip(case=case, cell=writer.name, reason=reason, newest=writer.newest))
                 continue
             routes = [
-                PlannedRead(case=case, family=family, writer=writer.name, reader=reader.name, form=form)
+                PlannedRead(
+                    case=case, family=family, writer=writer.name, reader=reader.name, form=form, dialect=dialect
+                )
                 for reader in (cells if case.grid else [writer])
-                if _satisfies(family.requires, reader.versions)
-                for form in case.forms
+                if reader.stack in family.stacks and _satisfies(family.requires, reader)
+                for form, dialect in routes_of(case, family, writer.stack)
             ]
             chosen = [read for read in routes if wanted(read.id)]
             reads += chosen
@@ -99,8 +108,15 @@ def make_plan(
     return Plan(writes=tuple(writes), reads=tuple(reads), skips=tuple(skips))
 
 
-def _satisfies(requirements: Mapping[str, str], versions: Mapping[str, str]) -> bool:
-    return all(
-        package in versions and SpecifierSet(specifier).contains(versions[package], prereleases=True)
+def _is_written_by(case: Case, family: Family, cell: PlanCell) -> bool:
+    """Whether the case exists for the cell; a cell that lacks what the family requires reports it as skipped."""
+    if case.cells and cell.name not in case.cells:
+        return False
+    return cell.stack in case.stacks and cell.stack in family.stacks and _satisfies(case.writers, cell)
+
+
+def _satisfies(requirements: Mapping[str, str], cell: PlanCell) -> bool:
+    return cell.stack != VERSIONED or all(
+        package in cell.versions and SpecifierSet(specifier).contains(cell.versions[package], prereleases=True)
         for package, specifier in requirements.items()
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.errors import CaseError
 from harness.planning.toml_files import read_toml
-from harness.records.cases import KnownOutcome
+from harness.records.cases import KnownOutcome, saved_as
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,10 @@ def _check_lists(known: KnownOutcome, where: str) -> None:
     if bool(known.forms) != bool(known.readers or known.diagonal):
         what = "is about no result: forms without readers" if known.forms else "has readers without forms"
         raise CaseError(what, where=where, expected="forms with readers or diagonal, or none of these for writes")
+    if not known.dialects:
+        raise CaseError("is about no result: no dialects", where=where, expected='some, or "" for the stack\'s own way')
+    if any(known.dialects) and "lora" not in known.forms:
+        raise CaseError("says dialects of no adapter", where=where, expected="lora among the forms")
 
 
 def result_ids(known: KnownOutcome) -> Iterator[str]:
@@ -65,4 +69,5 @@ def result_ids(known: KnownOutcome) -> Iterator[str]:
             readers = (writer,) if known.diagonal else known.readers
             for reader in readers:
                 for form in known.forms:
-                    yield f"{case}@{writer}>{form}>{reader}"
+                    for dialect in known.dialects if form == "lora" else ("",):
+                        yield f"{case}@{writer}>{saved_as(form, dialect)}>{reader}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from harness.errors import CaseError, UsageError
 from harness.planning.toml_files import read_toml
-from harness.records.cases import Cell, Matrix
+from harness.records.cases import STACKS, Cell, Matrix
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 RESERVED = ("here",)
@@ -24,8 +24,9 @@ def load_matrix(path: Path) -> Matrix:
     """The matrix in `path`. Raises CaseError: a bad file, key, date, version or name, or no rows at all."""
     matrix = read_toml(Matrix, path)
     _check_cutoff(matrix.cutoff, path.name)
-    for package, specifier in matrix.shared.items():
-        _check_specifier(specifier, f"{path.name}: shared: {package}")
+    _check_requirements(matrix.shared, f"{path.name}: shared")
+    for stack, requirements in matrix.stacks.items():
+        _check_stack(stack, requirements, matrix, f"{path.name}: stacks.{stack}")
     if not matrix.cells:
         raise CaseError("no rows", where=path.name, expected="[[cells]] tables")
     for name, count in Counter(cell.name for cell in matrix.cells).items():
@@ -51,10 +52,14 @@ def _check_cell(cell: Cell, matrix: Matrix, where: str) -> None:
         raise CaseError(
             "not a name for a row", where=where, expected="lower-case letters, digits, _ . -", got=cell.name
         )
+    if cell.stack not in matrix.stacks:
+        known = ", ".join(matrix.stacks) or "none"
+        expected = f"a table [stacks.{cell.stack}]"
+        raise CaseError("the row's stack has no table", where=where, expected=expected, got=known)
     if not cell.requirements:
         raise CaseError("the row requires nothing of its own", where=where)
     for package, version in cell.requirements.items():
-        if package in matrix.shared:
+        if package in matrix.shared or package in matrix.stacks[cell.stack]:
             raise CaseError("the row requires what is shared already", where=f"{where}: {package}")
         if version != "newest":
             _check_version(version, f"{where}: {package}")
@@ -62,6 +67,20 @@ def _check_cell(cell: Cell, matrix: Matrix, where: str) -> None:
     held_back = sorted(package for package, version in cell.requirements.items() if version != "newest")
     if cell.newest and held_back:
         raise CaseError("the newest row holds a version back", where=f"{where}: {held_back[0]}", expected="newest")
+
+
+def _check_stack(stack: str, requirements: Mapping[str, str], matrix: Matrix, where: str) -> None:
+    if stack not in STACKS:
+        raise CaseError("unknown stack", where=where, expected=f"one of {', '.join(STACKS)}", got=stack)
+    _check_requirements(requirements, where)
+    for package in requirements:
+        if package in matrix.shared:
+            raise CaseError("the stack requires what is shared already", where=f"{where}: {package}")
+
+
+def _check_requirements(requirements: Mapping[str, str], where: str) -> None:
+    for package, specifier in requirements.items():
+        _check_specifier(specifier, f"{where}: {package}")
 
 
 def _check_cutoff(cutoff: str, where: str) -> None:

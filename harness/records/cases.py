@@ -10,8 +10,23 @@ Dtype = Literal["float32", "bfloat16"]
 Form = Literal["lora", "merged"]
 Trainer = Literal["loop", "trl"]
 Recipe = Literal["explicit", "module_list", "module_regex", "naive", "all_linear"]
+Stack = Literal["torch_peft", "jax_stacked"]
+Dialect = Literal["", "standard", "swapped", "per_expert"]
+"""A way to write the same adapter of experts: fused as PEFT 0.19 and later have it (standard), fused as PEFT 0.18 has
+it (swapped), or a pair of factors an expert, as on transformers 4. Empty: the stack's own way."""
 
 FORMS: tuple[Form, ...] = ("lora", "merged")
+STACKS: tuple[Stack, ...] = ("torch_peft", "jax_stacked")
+PRINCIPAL: Mapping[Stack, tuple[str, ...]] = {
+    "torch_peft": ("transformers", "peft", "trl"),
+    "jax_stacked": ("jax", "jaxlib", "flax", "optax"),
+}
+"""The packages that name a cell of each stack, in the order in which tables show them."""
+
+
+def saved_as(form: str, dialect: str) -> str:
+    """The form and its dialect in one word, as ids and reports have it: "merged", "lora", "lora-swapped"."""
+    return f"{form}-{dialect}" if dialect else form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +89,10 @@ class Family:
     adaptable: Mapping[str, tuple[str, ...]]
     """What a user may ask to adapt: a word (attention, experts, …) to the roles that it means."""
     requires: Mapping[str, str] = field(default_factory=dict)
-    """Package to version specifier; a cell outside it reports the case as SKIPPED, with this reason."""
+    """Package to version specifier; a cell outside it reports the case as SKIPPED, with this reason. Concerns the cells
+    of torch_peft only: another stack has none of these packages, and implements the family itself."""
+    stacks: tuple[Stack, ...] = STACKS
+    """The stacks that implement it. Not a skip: for the cells of others its cases do not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +144,10 @@ class Case:
     grid: bool = False
     """True: every cell reads what every other cell wrote. False: each cell reads its own (the diagonal)."""
     forms: tuple[Form, ...] = FORMS
+    stacks: tuple[Stack, ...] = ("torch_peft",)
+    """The stacks whose cells write it. Not a skip: elsewhere the case does not exist."""
     writers: Mapping[str, str] = field(default_factory=dict)
-    """Package to specifier: which cells this case is written by. Not a skip: elsewhere the case does not exist."""
+    """Package to specifier: which cells of torch_peft this case is written by. Not a skip, either."""
     cells: tuple[str, ...] = ()
     """Names of cells that write it; empty for all."""
     quick: bool = False
@@ -142,7 +162,7 @@ class Cell:
 
     name: str
     why: str
-    stack: Literal["torch_peft"]
+    stack: Stack
     requirements: Mapping[str, str]
     """Package to exact version, or to "newest": resolved when planned."""
     newest: bool = False
@@ -151,12 +171,14 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matrix:
-    """`cases/matrix.toml`: the rows, and what all of them share."""
+    """`cases/matrix.toml`: the rows, what all of them share, and what those of one stack share."""
 
     cutoff: str
     """Absolute date (RFC 3339): nothing published later enters the pinned rows. `newest` uses the day of the plan."""
     shared: Mapping[str, str]
     """Requirements of every row: package to specifier (may be empty)."""
+    stacks: Mapping[str, Mapping[str, str]]
+    """Requirements of every row of a stack, by the stack: package to specifier (may be empty)."""
     cells: tuple[Cell, ...]
 
 
@@ -164,7 +186,8 @@ class Matrix:
 class KnownOutcome:
     """A declared break of an upstream: these routes end in this verdict, for this cause, until it is mended.
 
-    `cases`, `writers`, `readers` and `forms` are explicit lists; the routes are their product. No wildcards.
+    `cases`, `writers`, `readers`, `forms` and `dialects` are explicit lists: the routes are their product. There are
+    no wildcards.
     """
 
     name: str
@@ -180,5 +203,7 @@ class KnownOutcome:
     readers: tuple[str, ...] = ()
     """Empty for breaks that the writing alone shows (coverage, merge): then `forms` is empty too."""
     forms: tuple[Form, ...] = ()
+    dialects: tuple[Dialect, ...] = ("",)
+    """Of the form lora; what is merged has none."""
     diagonal: bool = False
     """True: each writer read by itself only, instead of the product of writers and readers (then empty)."""

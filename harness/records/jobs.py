@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.records.cases import Case, Family, Form
+from harness.records.cases import Case, Dialect, Family, Form, Stack, saved_as
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +25,19 @@ class PlannedWrite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRead:
-    """A route: one form of what `writer` saves of a case, to be read by the cell `reader`."""
+    """A route: one form (in one dialect) of what `writer` saves of a case, to be read by the cell `reader`."""
 
     case: Case
     family: Family
     writer: str
     reader: str
     form: Form
+    dialect: Dialect = ""
 
     @property
     def id(self) -> str:
         """The id of its job and of its result."""
-        return f"{self.written_id}>{self.form}>{self.reader}"
+        return f"{self.written_id}>{saved_as(self.form, self.dialect)}>{self.reader}"
 
     @property
     def written_id(self) -> str:
@@ -46,7 +47,7 @@ class PlannedRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteJob:
-    """Train one case in one cell and save both forms into `directory`."""
+    """Train one case in one cell and save both forms, the adapter in every dialect that is owed, into `directory`."""
 
     id: str
     case: Case
@@ -60,7 +61,7 @@ class WriteJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadJob:
-    """Reload one form of what `writer` saved, in the cell `reader`, and observe it into `directory`."""
+    """Reload one form (in one dialect) of what `writer` saved, in the cell `reader`; observe it into `directory`."""
 
     id: str
     case: Case
@@ -68,6 +69,7 @@ class ReadJob:
     writer: str
     reader: str
     form: Form
+    dialect: Dialect = ""
     base: str
     written: str
     """Path of the WriteJob's directory."""
@@ -79,6 +81,7 @@ class Batch:
     """One process of a cell: the jobs of one phase, in order. The file that the engine hands to pytest."""
 
     cell: str
+    stack: Stack
     phase: str
     events: str
     """Path of a JSON-lines file to which the process appends one `Event` when a job starts and when it ends."""
@@ -146,6 +149,8 @@ class Answer:
     """
 
     job: str
+    stack: str = ""
+    """The stack that did the job; empty for a base checkpoint, which is our own code's."""
     crash: Crash | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package to version as imported in the process that did the work."""

@@ -113,7 +113,7 @@ class Result:
     """One write (a case in a cell) or one route (writer → form → reader), judged."""
 
     id: str
-    """"case@writer" for a write, "case@writer>form>reader" for a route."""
+    """"case@writer" for a write, "case@writer>form>reader" for a route: the form with its dialect, if it has one."""
     kind: Literal["write", "read"]
     case: str
     family: str
@@ -124,6 +124,8 @@ class Result:
     """Empty for a write."""
     form: str
     """Empty for a write."""
+    dialect: str = ""
+    """How the adapter that was read is written, where the writer writes it in several ways."""
     judgement: Judgement
     disposition: Disposition
     known: str
@@ -169,6 +171,8 @@ class CellReport:
     error: str
     """The resolver's or the builder's own words; empty if it was built."""
     newest: bool = False
+    stack: str = ""
+    """The stack that works in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from harness.records.cases import PRINCIPAL
 from harness.records.results import CellReport, FullCountRow, Measured, Measurement, Missing, Result
 
 
@@ -19,11 +20,7 @@ def full_count_rows(
         rows.append(
             FullCountRow(
                 cell=result.writer,
-                versions={
-                    package: cells[result.writer].versions.get(package, "")
-                    for package in ("transformers", "peft", "trl")
-                    if result.writer in cells
-                },
+                versions=_versions(cells.get(result.writer)),
                 merged=result.experts.get("applied", 0),
                 attempted=result.experts.get("attempted", 0),
                 kl_trained_reloaded_max=_get(by_metric, "kl_trained_reloaded_max"),
@@ -38,6 +35,12 @@ def full_count_rows(
             )
         )
     return tuple(rows)
+
+
+def _versions(cell: CellReport | None) -> dict[str, str]:
+    installed = cell.versions if cell is not None else {}
+    principal = [name for packages in PRINCIPAL.values() for name in packages]
+    return {name: installed[name] for name in principal if name in installed}
 
 
 def _get(by_metric: Mapping[str, Measurement], name: str) -> Measurement:

@@ -15,7 +15,7 @@ from harness.judging.gates import load_gates
 from harness.judging.judge import judge
 from harness.metrics import experts, measure_all
 from harness.metrics.layers import first_diverging
-from harness.metrics.observed import ADAPTER, MERGED, Observed, observed_read, observed_write
+from harness.metrics.observed import MERGED, Observed, adapter_folder, observed_read, observed_write
 from harness.planning.expand import Skip
 from harness.records.cases import KnownOutcome
 from harness.records.jobs import Answer, PlannedRead, PlannedWrite
@@ -81,7 +81,7 @@ def read_result(planned: PlannedRead, ended: Ended, context: Context) -> Result:
             )
             measurements = measure_all(observed)
             judgement = judge(observed, measurements, load_gates())
-            judgement = _with_changes(judgement, _of_form(ended.changed, planned.form))
+            judgement = _with_changes(judgement, _read_by(planned, ended.changed))
         except DeltaproofError as error:
             judgement = _unreadable(str(error))
     cells = ",".join(dict.fromkeys((planned.writer, planned.reader)))
@@ -127,6 +127,7 @@ def _result(
         writer=planned.writer if isinstance(planned, PlannedRead) else planned.cell,
         reader=planned.reader if isinstance(planned, PlannedRead) else "",
         form=planned.form if isinstance(planned, PlannedRead) else "",
+        dialect=planned.dialect if isinstance(planned, PlannedRead) else "",
         judgement=judgement,
         disposition=dispose(judgement, known, context.today),
         known=known.name if known else "",
@@ -164,8 +165,8 @@ def _with_changes(judgement: Judgement, changed: tuple[str, ...]) -> Judgement:
     return replace(judgement, verdict="FAIL", cause="artifact_changed", findings=findings)
 
 
-def _of_form(changed: tuple[str, ...], form: str) -> tuple[str, ...]:
-    folder = MERGED if form == "merged" else ADAPTER
+def _read_by(planned: PlannedRead, changed: tuple[str, ...]) -> tuple[str, ...]:
+    folder = MERGED if planned.form == "merged" else adapter_folder(planned.dialect)
     return tuple(path for path in changed if path.startswith(f"{folder}/") or "/" not in path)
 
 

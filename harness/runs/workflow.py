@@ -27,6 +27,7 @@ from harness.execution.outcome import Execution, Outcome, Progress, Silence, Wor
 from harness.execution.store import Store
 from harness.planning.expand import Plan, PlanCell, make_plan
 from harness.planning.matrix import select_cells
+from harness.planning.stacks import stack_of
 from harness.records.cases import Cell, Matrix
 from harness.records.jobs import PlannedRead, PlannedWrite
 from harness.records.results import SCHEMA_VERSION, CellReport, Host, Report, Result
@@ -152,9 +153,11 @@ def prepare_cells(
                 python=platform.python_version(),
                 error="",
                 newest=cell.newest,
+                stack=cell.stack,
             ),
             working=WorkingCell(
                 name=cell.name,
+                stack=cell.stack,
                 python=done.python,
                 lock_digest=done.resolved.lock_digest,
                 environment=cell_environment(scratch=store.scratch / cell.name, code=store.code),
@@ -166,7 +169,7 @@ def prepare_cells(
 def plan_run(request: RunRequest, catalogue: Catalogue, rows: Mapping[str, Row]) -> Plan:
     """The jobs of the built rows that the request wants. Raises UsageError if it wants nothing that exists."""
     cells = [
-        PlanCell(name=name, versions=row.report.versions, newest=row.report.newest)
+        PlanCell(name=name, stack=row.working.stack, versions=row.report.versions, newest=row.report.newest)
         for name, row in rows.items()
         if row.working is not None
     ]
@@ -242,6 +245,7 @@ def _unbuilt(cell: Cell, error: EnvironmentBuildError) -> Row:
         python=platform.python_version(),
         error=f"{error.what}\n{error.log}".strip(),
         newest=cell.newest,
+        stack=cell.stack,
     )
     return Row(report=report, working=None)
 
@@ -249,15 +253,7 @@ def _unbuilt(cell: Cell, error: EnvironmentBuildError) -> Row:
 def _this_environment(store: Store, root: Path) -> Row:
     """The environment at hand as a cell: nothing is built, and what is installed stands for the lock."""
     versions = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in metadata.distributions()}
-    missing = [name for name in ("torch", "transformers", "peft", "trl", "pytest") if name not in versions]
-    if missing:
-        raise UsageError(
-            "--here needs an environment that can train",
-            where=sys.prefix,
-            expected="torch, transformers, peft, trl and pytest",
-            got=f"no {', '.join(missing)}",
-            next_step="Install them here, or run without --here to have environments built.",
-        )
+    stack = stack_of(versions, where=sys.prefix)
     text = "".join(f"{name}=={version}\n" for name, version in sorted(versions.items()))
     (root / "locks").mkdir(exist_ok=True)
     (root / "locks" / f"{HERE}.txt").write_text(text, encoding="utf-8")
@@ -272,9 +268,11 @@ def _this_environment(store: Store, root: Path) -> Row:
             lock_path=f"locks/{HERE}.txt",
             python=platform.python_version(),
             error="",
+            stack=stack,
         ),
         working=WorkingCell(
             name=HERE,
+            stack=stack,
             python=Path(sys.executable),
             lock_digest=digest,
             environment=cell_environment(scratch=store.scratch / HERE, code=store.code),
