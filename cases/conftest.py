@@ -17,7 +17,10 @@ collect_ignore += ["test_read.py"] if not BATCH or not BATCH.reads else []
 @pytest.fixture(scope="session")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Worker:
     """Runs jobs in this process and tells the engine, if there is one, how far it is."""
-    return Worker(BATCH, Path(tmp_path_factory.mktemp("bases")))
+    from cases.by_hand import stack_of_this_environment
+
+    stack = BATCH.stack if BATCH else stack_of_this_environment()
+    return Worker(BATCH, stack, Path(tmp_path_factory.mktemp("bases")))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,7 +1,7 @@
 """Train one case in this environment and save it; then judge what the write alone shows.
 
 Under the engine, reading back is a job of its own in a fresh process. By hand (`pytest cases -n auto`) there is no
-second process, so each write is read back here, in both forms.
+second process, so each write is read back here, in both forms and every dialect.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ def test_write(write_job: WriteJob, worker: Worker, tmp_path: Path) -> None:
         return
     job = worker.by_hand(write_job, tmp_path)
     worker.expect_pass(worker.write(job))
-    for form in job.case.forms:
-        worker.expect_pass(worker.read(worker.own_read(job, form, tmp_path)))
+    for read in worker.own_reads(job, tmp_path):
+        worker.expect_pass(worker.read(read))

@@ -12,19 +12,22 @@ from harness.checkpoints.naming import to_canonical
 from harness.checkpoints.safetensors_file import read_header, read_tensor
 from harness.metrics import observed
 from harness.records.jobs import Answer, ReadJob
+from reference import comparing
 from reference.data import draw_tokens, eos_of
-from reference.torch_peft import comparing, effective, loading, observing
-from reference.torch_peft.checkpoints import declared_config, stored_tensors
-from reference.torch_peft.doing import Found, Progress, answer
+from reference.doing import Found, Progress, answer
+from reference.fields import compare_fields
+from reference.stored import adapter_of, declared_config, stored_tensors
+from reference.torch_peft import STACK, effective, loading, observing
 
 
 def read(job: ReadJob, directory: Path) -> Answer:
     """Do `job` into `directory` (existing and empty) and return its answer, without the file list."""
-    return answer(job.id, lambda progress, found: _read(job, directory, progress, found))
+    return answer(job.id, STACK, lambda progress, found: _read(job, directory, progress, found))
 
 
 def _read(job: ReadJob, directory: Path, progress: Progress, found: Found) -> None:
     case, family, base, written = job.case, job.family, Path(job.base), Path(job.written)
+    adapter = adapter_of(written, job.form, job.dialect)
     config = declared_config(base)
     loading.prepare_process(case.seed)
     tokens = draw_tokens(case.seed, config["vocab_size"], eos_of(config))
@@ -35,8 +38,8 @@ def _read(job: ReadJob, directory: Path, progress: Progress, found: Found) -> No
         with progress.at("load_base"):
             plain, found["loading"] = loading.load_model(base, case.dtype)
         with progress.at("load_adapter"):
-            model = PeftModel.from_pretrained(plain, written / observed.ADAPTER)
-    found["fields"] = loading.compare_fields(config, family.aliases, model.config)
+            model = PeftModel.from_pretrained(plain, adapter)
+    found["fields"] = compare_fields(config, family.aliases, loading.fields_of(model.config))
     with progress.at("observe"):
         observing.observe(model, tokens).save(directory / observed.RELOADED)
     with progress.at("compare"):
@@ -48,7 +51,7 @@ def _read(job: ReadJob, directory: Path, progress: Progress, found: Found) -> No
             deltas,
             got,
             stored=job.form == "merged",
-            adapter=written / observed.ADAPTER,
+            adapter=adapter,
             family=family,
             config=config,
         )

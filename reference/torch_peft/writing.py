@@ -15,15 +15,17 @@ from harness.checkpoints.naming import to_canonical
 from harness.checkpoints.safetensors_file import write_file
 from harness.metrics import observed
 from harness.records.jobs import Answer, WriteJob
+from reference import comparing
 from reference.data import draw_tokens, eos_of
-from reference.torch_peft import adapting, comparing, effective, loading, observing, training
-from reference.torch_peft.checkpoints import declared_config, stored_tensors
-from reference.torch_peft.doing import Found, Progress, answer
+from reference.doing import Found, Progress, answer
+from reference.fields import compare_fields
+from reference.stored import declared_config, stored_tensors
+from reference.torch_peft import STACK, adapting, effective, loading, observing, training
 
 
 def write(job: WriteJob, directory: Path) -> Answer:
     """Do `job` into `directory` (existing and empty) and return its answer, without the file list."""
-    return answer(job.id, lambda progress, found: _write(job, directory, progress, found))
+    return answer(job.id, STACK, lambda progress, found: _write(job, directory, progress, found))
 
 
 def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> None:
@@ -34,7 +36,7 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
     with progress.at("load_base"):
         model, found["loading"] = loading.load_model(base, case.dtype)
         tokenizer = loading.load_tokenizer(base)
-        found["fields"] = loading.compare_fields(config, family.aliases, model.config)
+        found["fields"] = compare_fields(config, family.aliases, loading.fields_of(model.config))
     with progress.at("observe"):
         observing.observe(model, tokens).save(directory / observed.BASE)
     with progress.at("adapt"):
@@ -52,8 +54,9 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
         found["adapted"] = tuple(sorted(deltas))
         write_file(directory / observed.ORACLE, {name: ("F32", np.ascontiguousarray(d)) for name, d in deltas.items()})
     with progress.at("save_adapter"):
-        trained.save_pretrained(directory / observed.ADAPTER)
-        tokenizer.save_pretrained(directory / observed.ADAPTER)
+        adapter = directory / observed.adapter_folder("")
+        trained.save_pretrained(adapter)
+        tokenizer.save_pretrained(adapter)
     with progress.at("merge"):
         merged = trained.merge_and_unload()
         _save_merged(merged, tokenizer, job, directory / observed.MERGED)
@@ -65,7 +68,7 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
             deltas,
             {name: values for name, (_, values) in got.items()},
             stored=True,
-            adapter=directory / observed.ADAPTER,
+            adapter=adapter,
             family=family,
             config=config,
         )

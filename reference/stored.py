@@ -1,17 +1,21 @@
-"""A stored checkpoint of any layout as canonical tensors, for comparing. Reads files; loads no model."""
+"""What a write left on disk, for comparing: checkpoints of any layout as canonical tensors, adapters beside them.
+
+Reads files; loads no model.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from harness.checkpoints.naming import to_canonical
 from harness.checkpoints.safetensors_file import read_index, read_tensor
-from harness.records.cases import Family
+from harness.metrics.observed import adapter_folder
+from harness.records.cases import Dialect, Family
 
 Stored = dict[str, tuple[str, np.ndarray]]
 ROLES_TIED = ("head", "embedding")
@@ -22,6 +26,16 @@ def declared_config(directory: Path) -> dict[str, Any]:
     """config.json of a checkpoint."""
     config: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     return config
+
+
+def adapter_of(written: Path, form: str, dialect: Dialect) -> Path:
+    """The adapter that a read of `form` concerns: the one in `dialect`; for a merge, which has none, any that is there.
+
+    What a wrong merge was mistaken for can be told by its adapter's factors, in whichever dialect they are.
+    """
+    dialects = get_args(Dialect) if form == "merged" else (dialect,)
+    folders = [written / adapter_folder(each) for each in dialects]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def _without_prefix(family: Family, name: str) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from harness.records.cases import Stack
 from harness.records.jobs import Answer, Crash, LoadReport
-from reference.torch_peft import loading
+from reference.environment import captured_warnings, installed_versions
 
 MAX_TRACEBACK_CHARACTERS = 6000
 
@@ -48,16 +49,17 @@ class Progress:
             self.crash = Crash(stage=self.stage, exception=type(error).__name__, message=message, traceback=trace)
 
 
-def answer(job_id: str, work: Callable[[Progress, Found], None]) -> Answer:
-    """Do `work` and return its answer, without the file list."""
+def answer(job_id: str, stack: Stack, work: Callable[[Progress, Found], None]) -> Answer:
+    """Let `stack` do `work`, and return its answer, without the file list."""
     progress = Progress()
     found: Found = {"loading": LoadReport(), "fields": (), "adapted": (), "losses": ()}
-    with loading.captured_warnings() as warnings:
+    with captured_warnings() as warnings:
         progress.run(lambda: work(progress, found))
     return Answer(
         job=job_id,
+        stack=stack,
         crash=progress.crash,
-        versions=loading.installed_versions(),
+        versions=installed_versions(),
         warnings=tuple(warnings),
         timings_s=progress.timings_s,
         **found,

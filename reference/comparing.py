@@ -11,7 +11,7 @@ import numpy as np
 from harness.checkpoints.packing import misread_tensors
 from harness.metrics.weight_table import WeightTable, compare_weights
 from harness.records.cases import Family
-from reference.torch_peft.checkpoints import Stored
+from reference.stored import Stored
 
 FAR_OFF = 0.1
 """Residual over delta above which it is worth asking what the delta was mistaken for."""
