@@ -69,7 +69,7 @@ def lint(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure and print what the project promises about speed."""
     _install(session)
-    session.run("python", "bench/main.py", *session.posargs)
+    session.run("python", "-m", "bench.main", *session.posargs)
 
 
 def _install(session: nox.Session, *groups: str) -> None:

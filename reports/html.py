@@ -89,6 +89,7 @@ def _environment(report: Report) -> Environment:
         "safe_link": text.safe_link,
         "counted": text.counted,
         "anchor": anchor,
+        "principal_versions": view.principal_versions,
         "standing": standing,
         "label": label,
     }

@@ -36,7 +36,7 @@ def _suite(report: Report, name: str, cell: CellReport | None, results: list[Res
     suite = ElementTree.Element("testsuite", name=printable(name), timestamp=printable(report.started_at))
     if cell is not None:
         properties = ElementTree.SubElement(suite, "properties")
-        for package, version in view.principal_versions(cell):
+        for package, version in view.principal_versions(cell).items():
             _property(properties, package, version)
         _property(properties, "lock_digest", cell.lock_digest)
         if cell.error:

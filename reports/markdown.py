@@ -198,8 +198,9 @@ def _square(square: view.Square) -> str:
 
 
 def _full_count(rows: Sequence[FullCountRow]) -> str:
+    packages = view.principal_columns(row.versions for row in rows)
     header = [
-        *view.PRINCIPAL,
+        *packages,
         "merged tensors",
         "trained vs merged KL (all / equal routing)",
         "ratio",
@@ -210,7 +211,7 @@ def _full_count(rows: Sequence[FullCountRow]) -> str:
         header,
         [
             [
-                *(escape(row.versions.get(name, ""), 40) for name in view.PRINCIPAL),
+                *(escape(row.versions.get(name, ""), 40) for name in packages),
                 f"{row.merged} / {row.attempted}",
                 _two_divergences(row),
                 _value(row.ratio_equal_routing),
@@ -241,11 +242,13 @@ def _known(report: Report) -> str:
 
 
 def _cells(report: Report) -> str:
-    header = ["cell", *view.PRINCIPAL, "python", "lock", "why"]
+    versions = {cell.name: view.principal_versions(cell) for cell in report.cells}
+    packages = view.principal_columns(versions.values())
+    header = ["cell", *packages, "python", "lock", "why"]
     rows = [
         [
             f"**{escape(cell.name, 40)}**" + (" (not built)" if cell.error else ""),
-            *(escape(version, 40) for _, version in view.principal_versions(cell)),
+            *(escape(versions[cell.name].get(name, ""), 40) for name in packages),
             escape(cell.python, 20),
             code(cell.lock_digest[:12]),
             escape(cell.why),

@@ -67,7 +67,7 @@ def _grid(grid: view.Grid) -> Table:
     for reader in grid.readers:
         table.add_column(one_line(reader, 12), justify="center")
     for writer, squares in grid.rows:
-        table.add_row(Text(one_line(writer, 12)), *(_square(square) for square in squares))
+        table.add_row(Text(one_line(writer, 24)), *(_square(square) for square in squares))
     return table
 
 
@@ -96,11 +96,12 @@ def _cause(cluster: view.Cluster) -> Text:
 
 def _full_count(report: Report) -> Table:
     table = Table(title="at full count", title_justify="left", title_style="bold", box=None)
-    for name in (*view.PRINCIPAL, "merged tensors", "KL all / equal routing", "ratio", "samples", "verdict"):
+    packages = view.principal_columns(row.versions for row in report.full_count)
+    for name in (*packages, "merged tensors", "KL all / equal routing", "ratio", "samples", "verdict"):
         table.add_column(name)
     for row in report.full_count:
         kind = {"PASS": Standing.PASSED, "INCONCLUSIVE": Standing.INCONCLUSIVE}.get(row.verdict, Standing.FAILED)
-        cells = [one_line(row.versions.get(name, ""), 20) for name in view.PRINCIPAL]
+        cells = [one_line(row.versions.get(name, ""), 20) for name in packages]
         cells.append(f"{row.merged} / {row.attempted}")
         cells.append(f"{_value(row.kl_trained_reloaded_max)} / {_value(row.kl_trained_reloaded_equal_routing_max)}")
         cells += [_value(row.ratio_equal_routing), f"{row.samples_equal} / {row.num_samples}"]

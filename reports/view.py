@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from harness.history.standing import Standing, label, standing
-from harness.records.cases import FORMS
+from harness.records import cases
+from harness.records.cases import FORMS, saved_as
 from harness.records.results import CellReport, Check, Report, Result
 from reports.text import counted, number, one_line, times
 
-PRINCIPAL = ("transformers", "peft", "trl")
-"""The packages that name a cell, in the order in which every table shows them."""
+PRINCIPAL = tuple(name for packages in cases.PRINCIPAL.values() for name in packages)
+"""The packages that name a cell of any stack, in the order in which every table shows them."""
 
 SYMBOLS: Mapping[Standing, str] = {
     Standing.FAILED: "✕",
@@ -34,6 +35,10 @@ EXIT_CODES: Mapping[int, str] = {
     4: "an environment could not be built",
     130: "interrupted",
 }
+
+
+SquareKey = tuple[str, str, str, str]
+"""Form, writer, dialect and reader; the form of a write is "write", and its reader empty."""
 
 
 class Tally(NamedTuple):
@@ -74,6 +79,7 @@ class Square:
     """One pair of the grid. `tally` is None where no result exists; `built` is False where a cell of it is missing."""
 
     writer: str
+    dialect: str
     reader: str
     form: str
     tally: Tally | None
@@ -82,12 +88,21 @@ class Square:
     @property
     def key(self) -> str:
         """A text that names it."""
-        return f"{self.writer}>{self.form}>{self.reader}"
+        return f"{self.writer}>{saved_as(self.form, self.dialect)}>{self.reader}"
+
+    @property
+    def route(self) -> str:
+        """The same for people, under the heading of its form: "r1 → r3", "jax swapped → r2"."""
+        source = source_of(self.writer, self.dialect)
+        return f"{source} → {self.reader}" if self.reader else source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """One form's writers × readers; the form "write" has the single column of the writers themselves."""
+    """One form's writers × readers; the form "write" has the single column of the writers themselves.
+
+    A writer that saves in several dialects has a row for each: a row's name is the writer's, with the dialect.
+    """
 
     form: str
     readers: tuple[str, ...]
@@ -114,8 +129,8 @@ class Cluster:
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """Their forms; empty if only writes are concerned."""
-        return tuple(sorted({result.form for result in self.results if result.form}))
+        """Their forms, with the dialect; empty if only writes are concerned."""
+        return tuple(sorted({form_of(result) for result in self.results if result.form}))
 
     @property
     def size(self) -> str:
@@ -146,6 +161,16 @@ class KnownGroup(NamedTuple):
 
     name: str
     results: tuple[Result, ...]
+
+
+def source_of(writer: str, dialect: str) -> str:
+    """A row of the grid in words: "r1", "jax swapped"."""
+    return f"{writer} {dialect}" if dialect else writer
+
+
+def form_of(result: Result) -> str:
+    """The form of a route with its dialect: "merged", "lora-swapped"; empty for a write."""
+    return saved_as(result.form, result.dialect)
 
 
 def cause_of(result: Result) -> str:
@@ -203,30 +228,38 @@ def grids(report: Report) -> tuple[Grid, ...]:
         readers = ("",) if form == "write" else named
         rows = tuple(
             (
-                writer,
+                source_of(writer, dialect),
                 tuple(
                     Square(
                         writer=writer,
+                        dialect=dialect,
                         reader=reader,
                         form=form,
-                        tally=tally(squares[form, writer, reader]) if squares.get((form, writer, reader)) else None,
+                        tally=tally(found) if (found := squares.get((form, writer, dialect, reader))) else None,
                         built=built.get(writer, True) and (not reader or built.get(reader, True)),
                     )
                     for reader in readers
                 ),
             )
             for writer in named
+            for dialect in _dialects(squares, form, writer)
         )
         made.append(Grid(form=form, readers=readers, rows=rows))
     return tuple(made)
 
 
-def by_square(report: Report) -> Mapping[tuple[str, str, str], list[Result]]:
-    """(form, writer, reader) to the results of that square of the grid, the gravest first."""
-    squares: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
+def by_square(report: Report) -> Mapping[SquareKey, list[Result]]:
+    """The results of each square of the grid, the gravest first."""
+    squares: dict[SquareKey, list[Result]] = defaultdict(list)
     for result in sorted(report.results, key=lambda each: (standing(each).gravity, each.case)):
-        squares[result.form or "write", result.writer, result.reader].append(result)
+        squares[result.form or "write", result.writer, result.dialect, result.reader].append(result)
     return squares
+
+
+def _dialects(squares: Mapping[SquareKey, object], form: str, writer: str) -> list[str]:
+    """The dialects of `form` in which anybody read what `writer` wrote, in their order; its own way if nobody did."""
+    found = {key[2] for key in squares if key[:2] == (form, writer)} or {""}
+    return [each for each in get_args(cases.Dialect) if each in found] + sorted(found - {*get_args(cases.Dialect)})
 
 
 def known_groups(report: Report) -> tuple[KnownGroup, ...]:
@@ -334,9 +367,17 @@ def package_order(name: str) -> tuple[int, str]:
     return (PRINCIPAL.index(name) if name in PRINCIPAL else len(PRINCIPAL), name)
 
 
-def principal_versions(cell: CellReport) -> tuple[tuple[str, str], ...]:
-    """(package, version) of the principal packages; what was asked for where nothing is installed."""
-    return tuple((name, cell.versions.get(name) or cell.requirements.get(name, "")) for name in PRINCIPAL)
+def principal_versions(cell: CellReport) -> Mapping[str, str]:
+    """The principal packages of `cell` to their versions; what was asked for where nothing is installed."""
+    return {
+        name: version for name in PRINCIPAL if (version := cell.versions.get(name) or cell.requirements.get(name, ""))
+    }
+
+
+def principal_columns(tables: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """The principal packages that any of `tables` (package to version) has, in their order."""
+    held = {name for table in tables for name in table}
+    return tuple(name for name in PRINCIPAL if name in held)
 
 
 def next_step(report: Report) -> str:

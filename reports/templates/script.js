@@ -51,7 +51,7 @@
   const rows = all(".r").map((element) => ({
     element, data: element.dataset, text: element.querySelector("summary").textContent.toLowerCase(),
   }));
-  const tiles = new Map(all("a.tile").map((tile) => [[tile.dataset.f, tile.dataset.w, tile.dataset.r].join("\n"), tile]));
+  const tiles = new Map(all("a.tile").map((tile) => [[tile.dataset.f, tile.dataset.w, tile.dataset.l, tile.dataset.r].join("\n"), tile]));
   const groups = all(".group");
   const kinds = all(".groups");
   const fields = { family: "fa", dtype: "d", form: "f", standing: "s", cause: "c" };
@@ -64,13 +64,13 @@
     const counts = new Map();
     let shown = 0;
     for (const { element, data, text } of rows) {
-      const route = `${data.w}>${data.f}>${data.r}`.toLowerCase();
+      const route = `${data.w}>${data.f}${data.l ? "-" + data.l : ""}>${data.r}`.toLowerCase();
       const keep = wanted.every(([key, value]) => data[key] === value)
         && words.every((word) => text.includes(word) || route.includes(word));
       element.hidden = !keep;
       if (!keep) continue;
       shown += 1;
-      const square = [data.f, data.w, data.r].join("\n");
+      const square = [data.f, data.w, data.l, data.r].join("\n");
       if (!counts.has(square)) counts.set(square, {});
       counts.get(square)[data.s] = (counts.get(square)[data.s] || 0) + 1;
     }
@@ -82,7 +82,8 @@
       tile.firstChild.textContent = worst ? symbols[worst] : "·";
       tile.lastChild.textContent = worst ? (count[worst] === total ? total : `${count[worst]}/${total}`) : "none";
       const sentence = gravity.filter((each) => count[each]).map((each) => `${count[each]} ${each}`).join(", ");
-      tile.title = `${tile.dataset.w}${tile.dataset.r ? " → " + tile.dataset.r : ""}: ${sentence || "nothing matches"}`;
+      const { w, l, r } = tile.dataset;
+      tile.title = `${w}${l ? " " + l : ""}${r ? " → " + r : ""}: ${sentence || "nothing matches"}`;
       tile.setAttribute("aria-label", `${tile.title} (${tile.dataset.f})`);
     }
     for (const group of groups) {
