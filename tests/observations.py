@@ -17,7 +17,7 @@ from harness import artifacts
 from harness.checkpoints.configs import effective_config
 from harness.checkpoints.naming import module_table, roles_of
 from harness.checkpoints.safetensors_file import round_to
-from harness.metrics.inventory import OWED_FILES
+from harness.metrics.inventory import owed_files
 from harness.metrics.observed import BASE, RELOADED, TRAINED, WEIGHTS, Observed, Outputs
 from harness.metrics.weight_table import WeightTable, compare_weights
 from harness.planning.families import load_families
@@ -94,13 +94,13 @@ def make_weights(family: Family = MOE, case: Case | None = None, damage: Damage 
 def make_read(family: Family = MOE, *, form: str = "merged", case: Case | None = None, **changes: Any) -> Observed:
     """A route on which everything came back; `changes` replace fields."""
     case = case or make_case(family)
-    written = Answer(job="write", fields=(FIELD,), adapted=tuple(owed_names(family, case)))
+    written = Answer(job="write", stack="torch_peft", fields=(FIELD,), adapted=tuple(owed_names(family, case)))
     trained = make_outputs(make_logits(2), family)
     observed = Observed(
         case=case,
         family=family,
         form=form,
-        answer=Answer(job="read", fields=(FIELD,)),
+        answer=Answer(job="read", stack="torch_peft", fields=(FIELD,)),
         written=written,
         base=make_outputs(make_logits(1), family, tokens_SN=np.arange(12).reshape(3, 4) + 1),
         trained=trained,
@@ -113,8 +113,8 @@ def make_read(family: Family = MOE, *, form: str = "merged", case: Case | None =
 def make_write(family: Family = MOE, *, case: Case | None = None, **changes: Any) -> Observed:
     """A write that adapted and saved all that it should; `changes` replace fields."""
     read = make_read(family, case=case)
-    observed = replace(read, form="", answer=read.written, reloaded=None, files=OWED_FILES)
-    return replace(observed, **changes)
+    observed = replace(read, form="", answer=read.written, reloaded=None)
+    return replace(replace(observed, files=owed_files(observed)), **changes)
 
 
 def answered(observed: Observed, **changes: Any) -> Observed:

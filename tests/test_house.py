@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.execution.code import INSIDE
+from harness.records.cases import STACKS
 
 ROOT = Path(__file__).parents[1]
 INSIDE_ROOMS = (
@@ -40,7 +42,7 @@ def modules(*places: str) -> list[str]:
     return [name for name in found if "/out/" not in name]
 
 
-ALL = modules("harness", "reference", "cases", "reports", "tests", "noxfile.py")
+ALL = modules("harness", "reference", "cases", "reports", "bench", "tests", "noxfile.py")
 
 
 def imports(name: str) -> Iterator[str]:
@@ -52,6 +54,9 @@ def imports(name: str) -> Iterator[str]:
             assert node.level == 0, f"{name} imports relatively"
             # Of "from harness import codec" the module is harness.codec.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+SHARED = [name for name in modules("reference") if name.count("/") == 1]
 
 
 def rooms() -> set[str]:
@@ -87,6 +92,17 @@ def test_the_lowest_rooms_need_no_numpy(name: str) -> None:
 def test_the_outside_world_imports_nothing_of_the_inside(name: str) -> None:
     """No torch, jax, transformers or peft, and none of the two rooms that run in a cell."""
     assert set() == {module.split(".")[0] for module in imports(name)} & (INSIDE_WORLD | {"reference", "cases"})
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_what_the_stacks_share_imports_none_of_them(name: str) -> None:
+    """Every module beside the stacks' folders runs in every cell, and is named by the import rule that says so."""
+    assert set() == {module.split(".")[0] for module in imports(name)} & (INSIDE_WORLD | {"jaxlib", "optax"})
+    assert not any(module.startswith(f"reference.{stack}") for module in imports(name) for stack in STACKS)
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    [rule] = [rule for rule in tools["importlinter"]["contracts"] if rule["name"].startswith("What the stacks share")]
+    assert name.removesuffix(".py").replace("/", ".") in {*rule["source_modules"], "reference.__init__"}
+    assert {f"reference.{stack}" for stack in STACKS} <= set(rule["forbidden_modules"])
 
 
 def test_all_that_runs_in_a_cell_travels_there() -> None:

@@ -12,20 +12,20 @@ import pytest
 
 from harness.cells import torch_source, uv_tool
 from harness.cells.records import ResolvedCell, TorchSource
-from harness.records.cases import Cell, Matrix
+from harness.records.cases import Cell, Matrix, Stack
 
 FAKE_UV = Path(__file__).with_name("fake_uv.py")
 CUTOFF = "2026-11-01T00:00:00Z"
 
 
-def a_cell(name: str = "row", *, newest: bool = False, **requirements: str) -> Cell:
+def a_cell(name: str = "row", *, stack: Stack = "torch_peft", newest: bool = False, **requirements: str) -> Cell:
     """A row that requires `requirements`."""
-    return Cell(name=name, why="", stack="torch_peft", requirements=requirements, newest=newest)
+    return Cell(name=name, why="", stack=stack, requirements=requirements, newest=newest)
 
 
 def a_matrix(*cells: Cell, **shared: str) -> Matrix:
-    """A matrix of `cells`, which share `shared`."""
-    return Matrix(cutoff=CUTOFF, shared=shared, cells=cells)
+    """A matrix of `cells`, which share `shared`, and nothing by their stacks."""
+    return Matrix(cutoff=CUTOFF, shared=shared, stacks={cell.stack: {} for cell in cells}, cells=cells)
 
 
 def a_resolved_cell(folder: Path, versions: Mapping[str, str], name: str = "row") -> ResolvedCell:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from harness.cells.locks import cutoff_of, parse_lock, requirement_specifiers, resolve
+from harness.cells.records import TorchSource
 from harness.errors import EnvironmentBuildError, StorageError
 from harness.records.cases import Cell
 from tests.cells.conftest import CUTOFF, FakeUv, a_cell, a_matrix
@@ -92,6 +94,26 @@ def test_requirements_are_the_shared_ones_and_the_rows() -> None:
 
     expected = {"torch": "==2", "pytest": "", "alpha": "==1.2", "beta": ""}
     assert expected == requirement_specifiers(cell, a_matrix(cell, torch="==2", pytest=""))
+
+
+def test_a_stacks_requirements_are_those_of_its_rows_alone() -> None:
+    """A row asks for what its stack needs, beside what is shared, and for nothing of another stack's."""
+    peft, jax = a_cell("one", alpha="1"), a_cell("two", stack="jax_stacked", beta="2")
+    stacks = {"torch_peft": {"torch": "==2"}, "jax_stacked": {"numpy": ""}}
+    matrix = replace(a_matrix(peft, jax, pytest=""), stacks=stacks)
+
+    assert {"pytest": "", "torch": "==2", "alpha": "==1"} == requirement_specifiers(peft, matrix)
+    assert {"pytest": "", "numpy": "", "beta": "==2"} == requirement_specifiers(jax, matrix)
+
+
+def test_a_row_without_torch_is_locked_without_a_word_of_it(fake_uv: FakeUv, tmp_path: Path) -> None:
+    """uv is told nothing of torch's index, no source of torch is looked for, and the lock names none."""
+    cell = a_cell(stack="jax_stacked", alpha="1.2")
+    resolved = resolve(cell, a_matrix(cell), out=tmp_path, day=DAY)
+
+    assert TorchSource() == resolved.torch_source
+    assert not any("torch" in word for word in fake_uv.calls[0])
+    assert "torch" not in resolved.lock_path.read_text()
 
 
 def test_a_refusal_holds_uvs_own_words_and_leaves_no_lock(fake_uv: FakeUv, tmp_path: Path) -> None:

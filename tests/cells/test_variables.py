@@ -17,6 +17,18 @@ def test_a_cell_is_offline_with_one_thread_and_our_code_alone(tmp_path: Path) ->
     assert Path(variables["HF_HOME"]).is_relative_to(tmp_path / "scratch")
 
 
+def test_jax_is_held_to_one_thread_of_the_cpu_and_can_be_told_otherwise(tmp_path: Path) -> None:
+    """Both unless somebody says more; a user's flags are kept, and stand last, where XLA lets them prevail."""
+    plain = cell_environment(scratch=tmp_path, code=tmp_path, environ={})
+    assert plain["JAX_PLATFORMS"] == "cpu"
+    assert "--xla_cpu_multi_thread_eigen=false" in plain["XLA_FLAGS"].split()
+
+    told = {"JAX_PLATFORMS": "cuda", "XLA_FLAGS": "--xla_dump_to=x --xla_cpu_multi_thread_eigen=true"}
+    variables = cell_environment(scratch=tmp_path, code=tmp_path, environ=told)
+    assert "cuda" == variables["JAX_PLATFORMS"]
+    assert [*plain["XLA_FLAGS"].split(), *told["XLA_FLAGS"].split()] == variables["XLA_FLAGS"].split()
+
+
 def test_what_was_set_for_others_does_not_reach_a_cell(tmp_path: Path) -> None:
     """A user's settings and secrets stay outside; the path, the language and the temporary folder come along."""
     kept = {"PATH": "/bin", "LANG": "en_GB.UTF-8", "TMPDIR": "/var/tmp"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from harness.checkpoints.safetensors_file import (
     INDEX_FILE,
     SINGLE_FILE,
+    Deferred,
     read_bytes,
     read_header,
     read_index,
@@ -285,3 +288,35 @@ def test_adapters_are_read_too(tmp_path: Path) -> None:
     """A directory whose only file is an adapter's is read like a checkpoint."""
     write_file(tmp_path / "adapter_model.safetensors", {"a": ("F32", VALUES)})
     assert ["a"] == list(read_index(tmp_path))
+
+
+@pytest.mark.parametrize("shard_bytes", [None, 64], ids=["whole", "shards"])
+def test_deferred_tensors_are_made_one_at_a_time(tmp_path: Path, shard_bytes: int | None) -> None:
+    """Each once, when its turn comes and the one before is given up; the files are those of tensors that were there."""
+    arrays = {f"t{number}": VALUES * number for number in range(5)}
+    made: list[weakref.ref[np.ndarray]] = []
+
+    def make(name: str) -> np.ndarray:
+        assert not [reference for reference in made if reference() is not None]
+        array = arrays[name].copy()
+        made.append(weakref.ref(array))
+        return array
+
+    deferred = {name: ("F32", Deferred(array.shape, partial(make, name))) for name, array in arrays.items()}
+    for directory, tensors in (("now", {name: ("F32", array) for name, array in arrays.items()}), ("later", deferred)):
+        (tmp_path / directory).mkdir()
+        write_checkpoint(tmp_path / directory, tensors, shard_bytes=shard_bytes)
+
+    assert len(arrays) == len(made)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "now").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "later").iterdir()}
+
+
+def test_deferred_values_of_another_shape_are_refused(tmp_path: Path) -> None:
+    """The header was written for the shape that was promised."""
+    tensors = {"t": ("F32", Deferred((3, 2), lambda: VALUES))}
+
+    with pytest.raises(
+        ArtifactError, match=r"t: values have another shape than promised; expected \(3, 2\); got \(2, 3\)"
+    ):
+        write_file(tmp_path / "t.safetensors", tensors)

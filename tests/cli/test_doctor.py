@@ -13,9 +13,11 @@ import pytest
 
 from harness.cells.records import TorchSource
 from harness.errors import EnvironmentBuildError, ExitCode
+from harness.planning.matrix import load_matrix
 from tests.cli.conftest import Said
 
 Command = Callable[..., Said]
+MATRIX = Path(__file__).parents[2] / "cases" / "matrix.toml"
 
 
 class Usage(NamedTuple):
@@ -26,13 +28,23 @@ class Usage(NamedTuple):
     free: int
 
 
+@pytest.fixture
+def asked() -> set[str]:
+    """The specifiers of torch whose source was looked for."""
+    return set()
+
+
 @pytest.fixture(autouse=True)
-def _healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+def _healthy(monkeypatch: pytest.MonkeyPatch, asked: set[str]) -> None:
     """uv is there, torch's source is found without the network, and the disk has room."""
+
+    def found(specifier: str, _links: object) -> TorchSource:
+        asked.add(specifier)
+        return TorchSource(find_links=("links",), version="2.13.0+cpu")
+
     monkeypatch.setattr("harness.cli.doctor.find_uv", lambda: "uv")
     monkeypatch.setattr("harness.cli.doctor.find_links", lambda: ("links",))
-    source = TorchSource(find_links=("links",), version="2.13.0+cpu")
-    monkeypatch.setattr("harness.cli.doctor.find_torch", lambda _specifier, _links: source)
+    monkeypatch.setattr("harness.cli.doctor.find_torch", found)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(0, 0, 50 << 30))
 
 
@@ -41,15 +53,16 @@ def findings(said: Said) -> dict[str, tuple[bool, str]]:
     return {each["name"]: (each["ok"], each["detail"]) for each in json.loads(said.out)}
 
 
-def test_a_healthy_machine(deltaproof: Command) -> None:
+def test_a_healthy_machine(deltaproof: Command, asked: set[str]) -> None:
     """Everything is looked at, everything is well, exit 0; people read the same on stderr."""
     said = deltaproof("doctor", "--json")
     found = findings(said)
     assert ExitCode.OK == said.code
     assert ["python", "uv", "torch", "cases", "output folder"] == list(found)
     assert {True} == {ok for ok, _ in found.values()}
-    assert "6 families, rows r1, r2, r3, r4, newest" in found["cases"][1]
+    assert "6 families, rows r1, r2, r3, r4, newest (torch_peft) and jax (jax_stacked)" in found["cases"][1]
     assert "CPU build 2.13.0+cpu" in found["torch"][1]
+    assert {load_matrix(MATRIX).stacks["torch_peft"]["torch"]} == asked
     for name, (_, detail) in found.items():
         assert f"ok   {name}: {detail}" in said.err
 

@@ -26,7 +26,9 @@ def test_json_holds_the_whole_plan(deltaproof: Command, rows: list[str]) -> None
         plan["counts"][name] for name in ("writes", "routes", "skipped")
     )
     assert {"transformers": "4.57.6", "peft": "0.19.1", "trl": "0.25.1"} == plan["cells"]["r3"]
+    assert {"jax": "0.10.2", "jaxlib": "", "flax": "0.12.8", "optax": "0.2.8"} == plan["cells"]["jax"]
     assert "qwen3_moe-float32-loop@r1>lora>r3" in plan["routes"]
+    assert "qwen3_moe-float32-loop@jax>lora-swapped>r2" in plan["routes"]
     assert all("needs transformers" in skip["reason"] for skip in plan["skips"])
     assert {} == plan["unresolved"]
 
@@ -46,6 +48,27 @@ def test_rows_and_expression_choose(deltaproof: Command) -> None:
     plan = json.loads(deltaproof("plan", "--json", "--cells", "r4,r1", "-k", "qwen3-float32-loop@r1>lora>r4").out)
     assert ["r1", "r4"] == list(plan["cells"])
     assert (["qwen3-float32-loop@r1"], ["qwen3-float32-loop@r1>lora>r4"]) == (plan["writes"], plan["routes"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        pytest.param("llama-float32-loop@jax>lora>r2", ["llama-float32-loop@jax>lora>r2"], id="none"),
+        pytest.param(
+            "qwen3_moe-float32-loop@jax>lora-swapped>r2",
+            ["qwen3_moe-float32-loop@jax>lora-swapped>r2"],
+            id="in a whole id",
+        ),
+        pytest.param(
+            "square and per_expert and >r2",
+            [f"qwen3_moe-float32-loop-{case}@jax>lora-per_expert>r2" for case in ("square_gate_up", "square")],
+            id="as a word",
+        ),
+    ],
+)
+def test_a_dialect_is_chosen_as_all_else_is(deltaproof: Command, expression: str, expected: list[str]) -> None:
+    """By the id of a route, or by a word of it."""
+    assert expected == json.loads(deltaproof("plan", "--json", "-k", expression).out)["routes"]
 
 
 def test_quick_is_less(deltaproof: Command) -> None:

@@ -16,10 +16,11 @@ import numpy as np
 from harness.checkpoints.base import write_base
 from harness.checkpoints.configs import effective_config
 from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor, write_file
-from harness.metrics.observed import ADAPTER, MERGED, ORACLE
+from harness.metrics.observed import MERGED, ORACLE, adapter_folder
 from harness.records.cases import Case, Family, Form
 from harness.records.results import Finding
 
+ADAPTER = adapter_folder("")
 PROJECTIONS = ("gate", "up", "down")
 FUSED = {"base_layer.lora_B": ("gate", "up"), "lora_B": ("down",)}
 """PEFT's names of the two fused parameters' B, to the projections that are in them."""

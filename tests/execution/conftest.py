@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from harness.execution.engine import AfterWrites, execute
 from harness.execution.outcome import Execution, Limits, Outcome, Progress
 from harness.execution.process import Command
 from harness.execution.store import Store
-from tests.execution.plans import fake_cells, fake_command, plan, write_fake_base
+from harness.records.cases import Dialect
+from tests.execution.plans import WORK_DIGESTS, fake_cells, fake_command, plan, write_fake_base
 
 ROOT = Path(harness.__file__).parent.parent
 PATIENT = Limits(start_s=60.0, job_s=60.0, full_count_job_s=60.0, leave_s=60.0)
@@ -47,7 +49,7 @@ class Bench:
     def __init__(self, folder: Path, code_directory: Path) -> None:
         self.out = folder / "out"
         self.log = folder / "log"
-        self.code = Code(code_directory, "all", "work")
+        self.code = Code(code_directory, "all", WORK_DIGESTS)
         self.num_runs = 0
 
     def environment(self, orders: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -66,9 +68,11 @@ class Bench:
         command: Command = fake_command,
         built: Sequence[str] | None = None,
         code: Code | None = None,
+        dialect: Dialect = "",
     ) -> Execution:
         """The engine in this process, to its end."""
         writes, reads = plan(cells, cases)
+        reads = [replace(read, dialect=dialect) for read in reads]
         self.num_runs += 1
         return execute(
             writes,

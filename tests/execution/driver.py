@@ -17,7 +17,7 @@ from harness.execution.engine import execute
 from harness.execution.outcome import Outcome, Phase, Silence
 from harness.execution.store import Store
 from tests.execution import kill_points
-from tests.execution.plans import fake_cells, fake_command, plan, write_fake_base
+from tests.execution.plans import WORK_DIGESTS, fake_cells, fake_command, plan, write_fake_base
 
 
 class Saying(Silence):
@@ -40,7 +40,7 @@ def main(settings: dict[str, Any]) -> int:
             fake_cells(settings["cells"], settings["environment"]),
             store=Store(Path(settings["out"])),
             run_id=settings["run_id"],
-            code=Code(Path(settings["code"]), "all", "work"),
+            code=Code(Path(settings["code"]), "all", WORK_DIGESTS),
             write_base=write_fake_base,
             command=fake_command,
             progress=Saying(),

@@ -14,6 +14,9 @@ FAMILY = Family(
     name="tiny", why="a test", architecture="TinyForCausalLM", config={"hidden_size": 6}, tensors=(), adaptable={}
 )
 
+JAX = "jax"
+WORK_DIGESTS = {"": "work", "torch_peft": "work", "jax_stacked": "work"}
+
 
 def case(name: str, *, full_count: bool = False, steps: int = 60, why: str = "a test") -> Case:
     """A case of which only the name matters here."""
@@ -43,10 +46,14 @@ def plan(cells: Sequence[str], cases: Sequence[str]) -> tuple[list[PlannedWrite]
 
 
 def fake_cells(names: Sequence[str], environment: Mapping[str, str]) -> dict[str, WorkingCell]:
-    """Cells whose Python is the one that runs the tests."""
+    """Cells whose Python is the one that runs the tests; the one called `JAX` is of the other stack."""
     return {
         name: WorkingCell(
-            name=name, python=Path(sys.executable), lock_digest=f"lock of {name}", environment=environment
+            name=name,
+            stack="jax_stacked" if name == JAX else "torch_peft",
+            python=Path(sys.executable),
+            lock_digest=f"lock of {name}",
+            environment=environment,
         )
         for name in names
     }

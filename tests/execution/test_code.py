@@ -13,6 +13,7 @@ import pytest
 from harness.errors import DeltaproofError
 from harness.execution.code import INSIDE, snapshot
 from harness.execution.store import Store
+from harness.records.cases import STACKS
 
 Edit = Callable[[Path], object]
 
@@ -83,7 +84,20 @@ def test_an_edit_makes_another_copy(source: Path, store: Store, edit: Edit, is_w
     edit(source)
     after = snapshot(store, source)
     assert before.directory != after.directory and before.digest != after.digest
-    assert is_work == (before.work_digest != after.work_digest)
+    assert before.work_digests.keys() == after.work_digests.keys()
+    assert {is_work} == {before.work_digests[stack] != digest for stack, digest in after.work_digests.items()}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_an_edit_of_one_stack_is_no_work_of_another(source: Path, store: Store, stack: str) -> None:
+    """What the others wrote and read stays as it is, and so do base checkpoints, which no stack writes."""
+    before = snapshot(store, source)
+    append(f"reference/{stack}/module.py")(source)
+    after = snapshot(store, source)
+    assert before.digest != after.digest
+    assert {"", *STACKS} == set(after.work_digests)
+    changed = {each for each, digest in after.work_digests.items() if before.work_digests[each] != digest}
+    assert {stack} == changed
 
 
 def test_an_edit_outside_changes_nothing(source: Path, store: Store) -> None:

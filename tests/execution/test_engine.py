@@ -6,9 +6,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from harness import codec
 from harness.artifacts import read_answer
 from harness.execution.outcome import Outcome, Phase, Silence
+from harness.records.jobs import Batch
 from tests.execution.conftest import Bench, errors, outcomes_of
+from tests.execution.plans import JAX
 
 
 def test_every_job_of_the_grid_leaves_an_artifact(bench: Bench) -> None:
@@ -42,6 +45,24 @@ def test_a_case_more_runs_alone(bench: Bench) -> None:
     execution = bench.run(cases=["one", "two"])
 
     assert {"two@r1", "two@r2"} == {name for name, outcome in execution.writes.items() if not outcome.reused}
+
+
+def test_a_process_is_told_its_stack_and_a_read_its_dialect(bench: Bench) -> None:
+    """Each cell's batches name the cell's own stack, and the reads in them the dialect that was planned."""
+    bench.run(cells=["r1", JAX], dialect="swapped")
+    batches = [codec.read_json(Batch, path) for path in bench.out.glob("runs/*/batches/*.json")]
+    assert {("r1", "torch_peft"), (JAX, "jax_stacked")} == {(batch.cell, batch.stack) for batch in batches}
+    assert {"swapped"} == {read.dialect for batch in batches for read in batch.reads}
+
+
+def test_an_edit_of_one_stack_leaves_what_the_other_did(bench: Bench) -> None:
+    """Its writes are reused, and its reads of its own; what the edited stack wrote or read is done anew."""
+    bench.run(cells=["r1", JAX], cases=["one"])
+    edited = bench.code._replace(work_digests={**bench.code.work_digests, "jax_stacked": "edited"})
+    execution = bench.run(cells=["r1", JAX], cases=["one"], code=edited)
+    assert {"one@r1"} == {name for name, outcome in execution.writes.items() if outcome.reused}
+    # The fake worker writes the same bytes again, so what reads them in the other stack is what it was.
+    assert {"one@r1>merged>r1", "one@jax>merged>r1"} == {n for n, o in execution.reads.items() if o.reused}
 
 
 def damage(written: Mapping[str, Outcome]) -> None:

@@ -33,6 +33,7 @@ WORK: list[dict[str, Any]] = [
 PLANNING: list[dict[str, Any]] = [
     {"why": "another reason"},
     {"grid": True},
+    {"stacks": ("jax_stacked",)},
     {"writers": {"transformers": ">=5"}},
     {"cells": ("r1",)},
     {"quick": True},
@@ -74,9 +75,17 @@ def test_every_digest_is_in_the_key(name: str) -> None:
 def test_cells_forms_and_families_have_keys_of_their_own() -> None:
     """Nothing is shared between two routes, even where two rows have one lock."""
     others = [replace(READ, writer="r3"), replace(READ, reader="r3"), replace(READ, form="lora")]
+    others.append(replace(READ, dialect="swapped"))
     others.append(replace(READ, family=replace(FAMILY, config={"hidden_size": 8})))
-    assert 5 == len({read_key(each, **READ_DIGESTS) for each in (READ, *others)})
+    assert 6 == len({read_key(each, **READ_DIGESTS) for each in (READ, *others)})
     assert write_key(WRITE, **WRITE_DIGESTS) != write_key(replace(WRITE, cell="r3"), **WRITE_DIGESTS)
+
+
+@pytest.mark.parametrize("change", [{"why": "another"}, {"requires": {"peft": ">1"}}, {"stacks": ("torch_peft",)}])
+def test_what_only_plans_is_in_no_familys_key(change: dict[str, Any]) -> None:
+    """Who implements a family, and since when, does not change what is done with it."""
+    changed = replace(FAMILY, **change)
+    assert write_key(WRITE, **WRITE_DIGESTS) == write_key(replace(WRITE, family=changed), **WRITE_DIGESTS)
 
 
 def test_a_base_is_shared_by_cases_that_want_the_same_one() -> None:

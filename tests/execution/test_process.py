@@ -21,7 +21,7 @@ READ = ReadJob(
     written="w",
     directory="r",
 )
-BATCH = Batch(cell="r1", phase="write", events="events.jsonl")
+BATCH = Batch(cell="r1", stack="torch_peft", phase="write", events="events.jsonl")
 
 
 def test_each_phase_has_its_module() -> None:

@@ -12,7 +12,7 @@ from harness.judging.findings import stable_words
 from harness.judging.gates import load_gates
 from harness.judging.judge import judge
 from harness.metrics import measure_all
-from harness.metrics.inventory import OWED_FILES
+from harness.metrics.inventory import owed_files
 from harness.metrics.observed import Observed
 from harness.records.jobs import Crash, FieldValue, LoadReport
 from harness.records.results import Judgement, Location
@@ -243,7 +243,7 @@ def test_what_a_recipe_is_entitled_to_is_no_finding_either() -> None:
 )
 def test_missing_files_have_their_kind(path: str, kind: str) -> None:
     """A file that was not saved is named by path, and by what its loss means."""
-    found = judged(make_write(files=tuple(name for name in OWED_FILES if name != path)))
+    found = judged(make_write(files=tuple(name for name in owed_files(make_write()) if name != path)))
     assert ("FAIL", kind) == (found.verdict, found.cause)
     assert [path] == [finding.expected for finding in found.findings]
 

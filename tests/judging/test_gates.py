@@ -3,29 +3,60 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from harness.errors import CaseError
-from harness.judging.gates import GATES_PATH, Gate, load_gates
+from harness.judging.gates import GATES_PATH, Gate, GateTable, load_gates
 
 GATES = load_gates().gates
 
 
 def label(gate: Gate) -> str:
     """A gate's name in test ids."""
-    return f"{gate.metric}-{'-'.join(gate.dtypes)}-{'-'.join(gate.kinds)}"
+    return f"{gate.metric}-{'-'.join(gate.dtypes)}-{'-'.join(gate.kinds)}-{gate.across_stacks}"
 
 
 def test_the_table_is_not_empty() -> None:
     """Both kinds of result have gates in both dtypes, and each has a signal to be judged against."""
     for kind in ("write", "read"):
         for dtype in ("float32", "bfloat16"):
-            gates = load_gates().of(kind, dtype)
-            assert len(gates) >= 6
-            assert ["kl_base_trained_mean"] == [gate.metric for gate in gates if gate.power]
-            assert "weight_residual_max" in {gate.metric for gate in gates if gate.carries}
+            for across_stacks in (False, True) if kind == "read" else (False,):
+                gates = load_gates().of(kind, dtype, across_stacks=across_stacks)
+                assert len(gates) >= 6
+                assert ["kl_base_trained_mean"] == [gate.metric for gate in gates if gate.power]
+                assert "weight_residual_max" in {gate.metric for gate in gates if gate.carries}
+
+
+def test_in_bfloat16_the_weights_carry_the_verdict_across_stacks() -> None:
+    """Divergence, routing and samples are shown there and carry nothing; within a stack, and in float32, they carry."""
+    symptoms = {"kl_ratio_equal_routing", "equal_routing_share", "samples_equal"}
+    table = load_gates()
+    within, across = (
+        {gate.metric: gate for gate in table.of("read", "bfloat16", across_stacks=flag)} for flag in (False, True)
+    )
+    assert within.keys() == across.keys()
+    assert set() == {name for name in symptoms if across[name].carries}
+    assert symptoms - {"samples_equal"} == {name for name in symptoms if within[name].carries}
+    assert symptoms - {"samples_equal"} == {
+        name for name in within if within[name].carries and not across[name].carries
+    }
+    assert table.of("read", "float32", across_stacks=False) == table.of("read", "float32", across_stacks=True)
+
+
+@pytest.mark.parametrize(
+    ("across_stacks", "expected"),
+    [("any", [True, True]), ("no", [True, False]), ("only", [False, True])],
+)
+def test_a_gate_stands_within_a_stack_or_across_or_both(
+    across_stacks: Literal["any", "no", "only"], expected: list[bool]
+) -> None:
+    """As its row says."""
+    table = GateTable(device="cpu", gates=(replace(GATES[0], across_stacks=across_stacks),))
+    assert expected == [bool(table.of("read", "float32", across_stacks=flag)) for flag in (False, True)]
 
 
 @pytest.mark.parametrize("gate", GATES, ids=label)
@@ -41,8 +72,15 @@ def test_every_gate_says_where_its_bound_comes_from(gate: Gate) -> None:
 
 
 def test_no_metric_is_gated_twice_for_one_result() -> None:
-    """A metric has one bound a kind and dtype: two would be two verdicts."""
-    rows = [(gate.metric, kind, dtype) for gate in GATES for kind in gate.kinds for dtype in gate.dtypes]
+    """A metric has one bound a kind, dtype and side of the border between stacks: two would be two verdicts."""
+    sides = {"any": ("within", "across"), "no": ("within",), "only": ("across",)}
+    rows = [
+        (gate.metric, kind, dtype, side)
+        for gate in GATES
+        for kind in gate.kinds
+        for dtype in gate.dtypes
+        for side in sides[gate.across_stacks]
+    ]
     assert sorted(set(rows)) == sorted(rows)
 
 
@@ -62,6 +100,7 @@ def test_bfloat16_is_no_stricter_than_float32() -> None:
         pytest.param('noise = "0"', 'noise = "0"\ncolour = 1', "unknown key 'colour'", id="unknown key of a gate"),
         pytest.param('evidence = "a count"', "", "key 'evidence' is missing", id="no evidence"),
         pytest.param('relation = "at_most"', 'relation = "about"', "unknown value", id="unknown relation"),
+        pytest.param('across_stacks = "no"', 'across_stacks = "yes"', "unknown value", id="unknown side"),
         pytest.param('kinds = ["write"]', 'kinds = ["wrote"]', "unknown value", id="unknown kind"),
         pytest.param("bound = 0.05", 'bound = "0.05"', "wrong type", id="a bound that is no number"),
         pytest.param("bound = 0.05", "bound = true", "wrong type", id="a bound that is a flag"),

@@ -15,7 +15,19 @@ from harness.metrics import measure_all
 from harness.metrics.observed import Observed
 from harness.records.jobs import Crash
 from harness.records.results import Judgement, Measured, Measurement, Missing
-from tests.observations import DENSE, MOE, answered, make_case, make_read, make_write
+from tests.observations import (
+    DENSE,
+    EXPERT_3,
+    MOE,
+    Weights,
+    answered,
+    make_case,
+    make_logits,
+    make_outputs,
+    make_read,
+    make_weights,
+    make_write,
+)
 
 CRASH = Crash(stage="train", exception="ValueError", message="no", traceback="Traceback")
 
@@ -33,6 +45,11 @@ SIGNAL = gate("signal", "at_least", 0.5, power=True)
 CARRIED, CONFIRMS = gate("carried"), gate("confirms", carries=False)
 SAMPLES = gate("samples", "all", 0.01)
 TABLE = GateTable(device="cpu", gates=(SIGNAL, CARRIED, CONFIRMS, SAMPLES))
+
+
+def lose_delta(got: Weights, base: Weights, _deltas: Weights) -> None:
+    """One expert's projection is base's."""
+    got[EXPERT_3] = base[EXPERT_3]
 
 
 def number(metric: str, value: float, num_compared: int = 3) -> Measured:
@@ -125,6 +142,27 @@ def test_gates_stand_for_their_kind_and_dtype_alone() -> None:
         assert expected == judge(make_read(), failing, table).verdict
 
 
+def test_across_stacks_what_does_not_carry_is_shown_and_fails_nothing() -> None:
+    """The same divergence in bfloat16: it fails a route within one stack, and confirms nothing across two."""
+    within = make_read(case=make_case(dtype="bfloat16"), reloaded=make_outputs(make_logits(3)))
+    across = answered(within, stack="jax_stacked")
+    found = [judge(observed, measure_all(observed), load_gates()) for observed in (within, across)]
+    assert ["FAIL", "PASS"] == [each.verdict for each in found]
+    checks = [next(c for c in each.checks if c.metric == "kl_ratio_equal_routing") for each in found]
+    assert [("FAIL", True), ("FAIL", False)] == [(check.verdict, check.carries) for check in checks]
+
+
+def test_across_stacks_the_weights_still_fail_and_float32_is_judged_as_ever() -> None:
+    """A lost delta fails in bfloat16 too; in float32 a divergence fails a route whichever stacks it is between."""
+    case = make_case(dtype="bfloat16")
+    broken = make_read(case=case, weights=make_weights(case=case, damage=lose_delta))
+    plain = make_read(reloaded=make_outputs(make_logits(3)))
+    for observed in (broken, plain):
+        for stack in ("torch_peft", "jax_stacked"):
+            routed = answered(observed, stack=stack)
+            assert "FAIL" == judge(routed, measure_all(routed), load_gates()).verdict
+
+
 def test_a_pass_has_its_checks_and_nothing_to_complain_of() -> None:
     """Every gate is shown with value, tolerance, relation and how many were compared; there is no cause."""
     found = judged()
@@ -181,7 +219,8 @@ def test_nothing_compared_never_passes(data: st.DataObject) -> None:
     observed = REAL[data.draw(st.sampled_from(sorted(REAL)))]
     measurements = {measurement.metric: measurement for measurement in measure_all(observed)}
     kind = "read" if observed.form else "write"
-    carried = {g.metric for g in load_gates().of(kind, observed.case.dtype) if g.carries or g.power} & set(measurements)
+    gates = load_gates().of(kind, observed.case.dtype, across_stacks=observed.across_stacks)
+    carried = {gate.metric for gate in gates if gate.carries or gate.power} & set(measurements)
     for metric in data.draw(st.sets(st.sampled_from(sorted(carried)), min_size=1)):
         spoil: Callable[[Measurement], Measurement] = data.draw(st.sampled_from([emptied, lost]))
         measurements[metric] = spoil(measurements[metric])

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.metrics.inventory import OWED_FILES, changed_fields, measure, missing_files
+from harness.metrics.inventory import changed_fields, measure, missing_files, owed_files
 from harness.metrics.observed import Observed
+from harness.records.cases import Family
 from harness.records.jobs import FieldValue, LoadReport
 from harness.records.results import Measured, Measurement, Missing
-from tests.observations import FIELD, answered, make_read, make_write
+from tests.observations import DENSE, FIELD, MOE, answered, make_read, make_write
 
 THETA = FieldValue(name="rope_theta", expected="300.0", got="10000.0")
 
@@ -23,15 +24,40 @@ def by_metric(observed: Observed) -> dict[str, Measurement]:
 def test_a_write_owes_its_files() -> None:
     """All there is 0 missing; one left out is counted and named; other files do not matter."""
     assert 0.0 == by_metric(make_write())["files_missing"].value  # type: ignore[union-attr]
-    observed = make_write(files=(*OWED_FILES[1:], "merged/odd.txt"))
-    expected = Measured(metric="files_missing", value=1.0, unit="files", num_compared=len(OWED_FILES))
+    owed = owed_files(make_write())
+    observed = make_write(files=(*owed[1:], "merged/odd.txt"))
+    expected = Measured(metric="files_missing", value=1.0, unit="files", num_compared=len(owed))
     assert expected == by_metric(observed)["files_missing"]
     assert ("adapter/adapter_config.json",) == missing_files(observed)
 
 
 def test_generation_config_and_tokenizer_are_owed() -> None:
     """What a reload needs beside weights is on the list."""
-    assert {"merged/generation_config.json", "merged/tokenizer.json", "merged/config.json"} < set(OWED_FILES)
+    expected = {"merged/generation_config.json", "merged/tokenizer.json", "merged/config.json"}
+    assert expected < set(owed_files(make_write()))
+
+
+@pytest.mark.parametrize(
+    ("family", "stack", "folders"),
+    [
+        pytest.param(MOE, "torch_peft", {"adapter"}, id="experts by PEFT"),
+        pytest.param(DENSE, "torch_peft", {"adapter"}, id="dense by PEFT"),
+        pytest.param(DENSE, "jax_stacked", {"adapter"}, id="dense by jax"),
+        pytest.param(
+            MOE, "jax_stacked", {"adapter-standard", "adapter-swapped", "adapter-per_expert"}, id="experts by jax"
+        ),
+    ],
+)
+def test_an_adapter_is_owed_in_each_dialect_of_its_stack(family: Family, stack: str, folders: set[str]) -> None:
+    """The weights and the configuration in each folder, and no adapter beside them; one that lacks is counted."""
+    observed = answered(make_write(family), stack=stack)
+    adapters = {path for path in owed_files(observed) if not path.startswith("merged/")}
+    names = ("adapter_config.json", "adapter_model.safetensors")
+    assert {f"{folder}/{name}" for folder in folders for name in names} == adapters
+    lacking = min(adapters)
+    some = replace(observed, files=tuple(path for path in owed_files(observed) if path != lacking))
+    assert (lacking,) == missing_files(some)
+    assert 1.0 == by_metric(some)["files_missing"].value  # type: ignore[union-attr]
 
 
 def test_fields_that_came_back_otherwise_are_counted() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ArtifactError
-from harness.metrics.observed import Outputs, load_outputs, observed_read, observed_write
-from tests.observations import DENSE, MOE, make_logits, make_outputs, make_read, make_write, save
+from harness.metrics.observed import Observed, Outputs, adapter_folder, load_outputs, observed_read, observed_write
+from harness.records.cases import Dialect
+from tests.observations import DENSE, MOE, answered, make_logits, make_outputs, make_read, make_write, save
 
 
 def stored() -> bytes:
@@ -38,6 +40,25 @@ def test_outputs_come_back_as_they_were_stored(tmp_path: Path, family: object) -
         assert (before.dtype, before.shape, before.tolist()) == (after.dtype, after.shape, after.tolist())
     assert list(outputs.stages) == list(loaded.stages)
     assert all(np.array_equal(outputs.stages[name], loaded.stages[name]) for name in outputs.stages)
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [
+        pytest.param(make_read(), False, id="within one stack"),
+        pytest.param(answered(make_read(), stack="jax_stacked"), True, id="from PEFT to the other"),
+        pytest.param(make_write(), False, id="a write"),
+    ],
+)
+def test_a_route_is_across_stacks_where_its_cells_are(observed: Observed, expected: bool) -> None:
+    """By what the two answers say of the stack that gave them."""
+    assert expected == observed.across_stacks
+
+
+def test_adapters_of_different_dialects_lie_apart() -> None:
+    """The stack's own way has the plain name, which readers have always asked for."""
+    folders = [adapter_folder(dialect) for dialect in get_args(Dialect)]
+    assert ["adapter", "adapter-standard", "adapter-swapped", "adapter-per_expert"] == folders
 
 
 def test_outputs_that_were_replaced_are_read_again(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ def rows(catalogue: Catalogue) -> tuple[PlanCell, ...]:
     return tuple(
         PlanCell(
             name=cell.name,
+            stack=cell.stack,
             versions={
                 package: NEWEST[package] if version == "newest" else version
                 for package, version in cell.requirements.items()

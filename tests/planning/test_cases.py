@@ -60,6 +60,13 @@ def test_what_is_adapted_by_default_depends_on_the_family(tmp_path: Path) -> Non
     assert {("attention",)} == {case.adapter.adapt for case in named}
 
 
+def test_who_writes_is_said_by_a_group(tmp_path: Path) -> None:
+    """PEFT alone where nothing is said, because most recipes are PEFT's; else the stacks that are named."""
+    assert {("torch_peft",)} == {case.stacks for case in load(tmp_path, GROUP)}
+    both = load(tmp_path, GROUP + 'stacks = ["torch_peft", "jax_stacked"]\n')
+    assert {("torch_peft", "jax_stacked")} == {case.stacks for case in both}
+
+
 def test_a_plain_group_adds_nothing_to_the_name(tmp_path: Path) -> None:
     """Without a variant the name ends with the trainer, which is the loop unless said otherwise."""
     text = '[[group]]\nwhy = "a test"\nfamilies = ["qwen3"]\ndtypes = ["float32"]\n'
@@ -84,6 +91,7 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
         pytest.param("rank = 6", 'adapt = ["head"], rank = "6"', ["rank", "wrong type"], id="a text for a rank"),
         pytest.param('"bfloat16"', '"float16"', ["unknown value", "float32, bfloat16"], id="dtype"),
         pytest.param('"trl"', '"axolotl"', ["unknown value", "loop, trl"], id="trainer"),
+        pytest.param("quick = [", 'stacks = ["tensorflow"]\nquick = [', ["unknown value", "jax_stacked"], id="stack"),
         pytest.param('quick = ["qwen3"]', "quick = true", ["quick", "a list"], id="quick"),
         pytest.param('"bfloat16"', '"float32"', ["qwen3-float32-loop-odd", "declared twice"], id="twice in a group"),
         pytest.param("[[group]]", "[[groups]]", ["unknown key 'groups'", "group"], id="another table"),

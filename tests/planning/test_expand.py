@@ -7,16 +7,18 @@ from dataclasses import replace
 import pytest
 
 from harness.planning.expand import Plan, PlanCell, applies, make_plan
-from harness.records.cases import Case, Family
-from tests.observations import DENSE, make_case
+from harness.records.cases import AdapterSpec, Case, Family, Stack
+from tests.observations import DENSE, MOE, make_case
 
 PICKY = replace(DENSE, name="picky", requires={"transformers": ">=5.5"})
 FAMILIES = {"qwen3": DENSE, "picky": PICKY}
 CELLS = (
-    PlanCell(name="four", versions={"transformers": "4.57.6", "peft": "0.19.1"}),
-    PlanCell(name="five", versions={"transformers": "5.5.0", "peft": "0.19.1"}),
-    PlanCell(name="newest", versions={"transformers": "5.23.0", "peft": "0.21.2"}, newest=True),
+    PlanCell(name="four", stack="torch_peft", versions={"transformers": "4.57.6", "peft": "0.19.1"}),
+    PlanCell(name="five", stack="torch_peft", versions={"transformers": "5.5.0", "peft": "0.19.1"}),
+    PlanCell(name="newest", stack="torch_peft", versions={"transformers": "5.23.0", "peft": "0.21.2"}, newest=True),
 )
+JAX = PlanCell(name="jax", stack="jax_stacked", versions={"jax": "0.10.2"})
+BOTH: tuple[Stack, ...] = ("torch_peft", "jax_stacked")
 
 
 def case(family: Family = DENSE, **changes: object) -> Case:
@@ -137,7 +139,65 @@ def test_unwanted_skips_are_not_told() -> None:
 def test_whether_a_case_applies(specifier: str, version: str, expected: str | None) -> None:
     """None where it does, else the reason."""
     versions = {"transformers": version} if version else {}
-    assert expected == applies(case(writers={"transformers": specifier}), DENSE, versions)
+    assert expected == applies(case(writers={"transformers": specifier}), DENSE, "torch_peft", versions)
+
+
+@pytest.mark.parametrize(
+    ("stacks", "family_stacks", "expected_writers", "expected_readers"),
+    [
+        pytest.param(BOTH, BOTH, ["five", "jax"], {"five", "jax"}, id="both"),
+        pytest.param(BOTH[:1], BOTH, ["five"], {"five", "jax"}, id="the case is written by PEFT"),
+        pytest.param(BOTH[1:], BOTH, ["jax"], {"five", "jax"}, id="the case is written by the other"),
+        pytest.param(BOTH, BOTH[:1], ["five"], {"five"}, id="the family is PEFT's"),
+    ],
+)
+def test_a_case_is_written_by_its_stacks_and_read_by_those_of_its_family(
+    stacks: tuple[Stack, ...], family_stacks: tuple[Stack, ...], expected_writers: list[str], expected_readers: set[str]
+) -> None:
+    """Elsewhere it does not exist: no write, no route, and no skip either."""
+    family = replace(DENSE, stacks=family_stacks)
+    cells = (CELLS[1], JAX)
+    plan = make_plan([case(stacks=stacks, grid=True)], {"qwen3": family}, cells)
+    assert expected_writers == [write.cell for write in plan.writes]
+    assert expected_readers == {read.reader for read in plan.reads}
+    assert () == plan.skips
+    by_hand = [cell.name for cell in cells if applies(case(stacks=stacks), family, cell.stack, cell.versions) is None]
+    assert expected_writers == by_hand
+
+
+def test_versions_of_packages_concern_one_stack_alone() -> None:
+    """A cell without transformers is neither left out by a case's writers nor skipped by a family's requirements."""
+    picky = case(PICKY, stacks=BOTH, writers={"transformers": ">=5"}, grid=True, forms=("merged",))
+    plan = planned(picky, cells=(CELLS[0], CELLS[1], JAX))
+    assert ["c@five", "c@jax"] == writes(plan)
+    assert {"five", "jax"} == {read.reader for read in plan.reads}
+    assert () == plan.skips
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "expected"),
+    [
+        pytest.param(MOE, {}, ["lora-standard", "lora-swapped", "lora-per_expert", "merged"], id="experts"),
+        pytest.param(MOE, {"forms": ("merged",)}, ["merged"], id="experts, merged alone"),
+        pytest.param(MOE, {"adapter": AdapterSpec(adapt=("attention",))}, ["lora", "merged"], id="no expert adapted"),
+        pytest.param(DENSE, {}, ["lora", "merged"], id="dense"),
+    ],
+)
+def test_a_stack_that_writes_every_dialect_is_read_in_each(
+    family: Family, changes: dict[str, object], expected: list[str]
+) -> None:
+    """Adapters of experts in three dialects, all else in one way; and what PEFT writes is in its own way always."""
+    both = case(family, stacks=BOTH, grid=True, **changes)
+    plan = make_plan([both], {family.name: family}, (CELLS[1], JAX))
+    own = [form for form in ("lora", "merged") if form in both.forms]
+    for reader in ("five", "jax"):
+        assert [f"c@jax>{word}>{reader}" for word in expected] == [
+            read.id for read in plan.reads if (read.writer, read.reader) == ("jax", reader)
+        ]
+        assert [f"c@five>{word}>{reader}" for word in own] == [
+            read.id for read in plan.reads if (read.writer, read.reader) == ("five", reader)
+        ]
+    assert {"c@five", "c@jax"} == {read.written_id for read in plan.reads}
 
 
 def test_no_cells_plan_nothing() -> None:

@@ -27,6 +27,7 @@ readers = ["r3"]
 forms = ["lora"]
 """
 DIAGONAL = TEXT.replace('readers = ["r3"]', "diagonal = true")
+DIALECTS = TEXT.replace('forms = ["lora"]', 'forms = ["lora", "merged"]\ndialects = ["", "swapped"]')
 WRITES = TEXT.replace('readers = ["r3"]\nforms = ["lora"]\n', "")
 
 
@@ -43,6 +44,11 @@ def load(folder: Path, text: str) -> dict[str, KnownOutcome]:
         pytest.param("", set(), id="none"),
         pytest.param(TEXT, {f"{c}@{w}>lora>r3" for c in "ab" for w in ("r1", "r2")}, id="the product"),
         pytest.param(DIAGONAL, {f"{c}@{w}>lora>{w}" for c in "ab" for w in ("r1", "r2")}, id="the diagonal"),
+        pytest.param(
+            DIALECTS,
+            {f"{c}@{w}>{form}>r3" for c in "ab" for w in ("r1", "r2") for form in ("lora", "lora-swapped", "merged")},
+            id="dialects, of the adapter alone",
+        ),
         pytest.param(WRITES, {f"{c}@{w}" for c in "ab" for w in ("r1", "r2")}, id="writes"),
     ],
 )
@@ -71,6 +77,9 @@ def test_a_declaration_is_about_exact_results(tmp_path: Path, text: str, expecte
         pytest.param('cases = ["a", "b"]', "cases = []", ["first", "about no result"], id="no cases"),
         pytest.param('forms = ["lora"]\n', "", ["first", "readers", "forms"], id="readers without forms"),
         pytest.param('forms = ["lora"]', 'forms = ["lora"]\ndiagonal = true', ["first", "diagonal"], id="both"),
+        pytest.param('["lora"]', '["lora"]\ndialects = ["slang"]', ["unknown value", "per_expert"], id="dialect"),
+        pytest.param('["lora"]', '["lora"]\ndialects = []', ["first", "no dialects"], id="no dialects"),
+        pytest.param('["lora"]', '["merged"]\ndialects = ["swapped"]', ["dialects of no adapter"], id="no adapter"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, good: str, bad: str, words: list[str]) -> None:

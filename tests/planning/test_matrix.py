@@ -14,8 +14,11 @@ OURS = Path(__file__).parents[2] / "cases" / "matrix.toml"
 GOOD = """
 cutoff = "2026-11-01T00:00:00Z"
 [shared]
-torch = "==2.13.0"
 pytest = ""
+[stacks.torch_peft]
+torch = "==2.13.0"
+[stacks.jax_stacked]
+numpy = ""
 [[cells]]
 name = "one"
 why = "the first"
@@ -37,14 +40,17 @@ def _write(folder: Path, text: str) -> Path:
 
 
 def test_our_matrix_has_its_rows() -> None:
-    """The four pinned rows and the newest one, each with a reason, on the CPU build's version of torch."""
+    """Four pinned rows and the newest one on the CPU build's version of torch, and the second stack's; with reasons."""
     matrix = load_matrix(OURS)
+    packages = {"torch_peft": {"transformers", "peft", "trl"}, "jax_stacked": {"jax", "flax", "optax"}}
 
-    assert ["r1", "r2", "r3", "r4", "newest"] == [cell.name for cell in matrix.cells]
+    assert ["r1", "r2", "r3", "r4", "newest", "jax"] == [cell.name for cell in matrix.cells]
+    assert ["jax"] == [cell.name for cell in matrix.cells if cell.stack == "jax_stacked"]
     assert ["newest"] == [cell.name for cell in matrix.cells if cell.newest]
     assert all(cell.why for cell in matrix.cells)
-    assert matrix.shared["torch"].startswith("==")
-    assert all({"transformers", "peft", "trl"} == cell.requirements.keys() for cell in matrix.cells)
+    assert matrix.stacks["torch_peft"]["torch"].startswith("==")
+    assert "torch" not in {*matrix.shared, *matrix.stacks["jax_stacked"]}
+    assert all(packages[cell.stack] == cell.requirements.keys() for cell in matrix.cells)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +63,18 @@ def test_our_matrix_has_its_rows() -> None:
         pytest.param('name = "two"', 'name = "here"', "not a name", id="reserved name"),
         pytest.param("T00:00:00Z", "", "not a moment", id="cut-off without time zone"),
         pytest.param("2026-11-01", "tomorrow", "not a moment", id="cut-off that is no date"),
-        pytest.param('"==2.13.0"', '"2.13.0"', "shared: torch: not a specifier", id="bad specifier"),
+        pytest.param('pytest = ""', 'pytest = "8"', "shared: pytest: not a specifier", id="bad specifier"),
+        pytest.param('"==2.13.0"', '"2.13.0"', "stacks.torch_peft: torch: not a specifier", id="a stack's specifier"),
         pytest.param('"0.19.1"', '"latest"', "one: peft: not a version", id="bad version"),
         pytest.param('{ peft = "0.19.1" }', "{}", "requires nothing", id="no requirements"),
-        pytest.param('{ peft = "0.19.1" }', '{ torch = "2" }', "what is shared already", id="shared twice"),
+        pytest.param('{ peft = "0.19.1" }', '{ pytest = "8" }', "one: pytest: the row requires", id="shared twice"),
+        pytest.param('{ peft = "0.19.1" }', '{ torch = "2" }', "one: torch: the row requires", id="the stack's too"),
+        pytest.param('numpy = ""', 'pytest = ""', "jax_stacked: pytest: the stack requires", id="shared with a stack"),
+        pytest.param("stacks.jax_stacked", "stacks.jax", "one of torch_peft, jax_stacked; got jax", id="what stack?"),
+        pytest.param("stacks.torch_peft", "stacks.jax_stackd", "unknown stack", id="a stack that is none"),
+        pytest.param(
+            '[stacks.torch_peft]\ntorch = "==2.13.0"', "", "one: the row's stack has no table", id="a stack's table"
+        ),
         pytest.param('{ peft = "newest" }', '{ peft = "1" }', "holds a version back", id="pinned newest row"),
         pytest.param("[[cells]]", "[[cells", "cannot be read", id="not TOML"),
         pytest.param('"torch_peft"', '"other"', "unknown value", id="unknown stack"),
@@ -96,4 +110,4 @@ def test_a_row_that_does_not_exist_lists_those_that_do() -> None:
     with pytest.raises(UsageError) as raised:
         select_cells(load_matrix(OURS), ["r1", "r9"])
 
-    assert "expected one of r1, r2, r3, r4, newest; got 'r9'" in str(raised.value)
+    assert "expected one of r1, r2, r3, r4, newest, jax; got 'r9'" in str(raised.value)

@@ -10,30 +10,62 @@ from harness.planning.expand import Plan, PlanCell, make_plan
 from harness.runs.request import Catalogue
 
 ROWS = ("r1", "r2", "r3", "r4", "newest")
+JAX = "jax"
 TRANSFORMERS_4 = "r3"
 
 
 def test_the_counts_of_a_whole_run(plan: Plan) -> None:
-    """What `deltaproof plan` printed on 2026-11-21, with the versions of `conftest.py`. A new case changes it."""
+    """What `deltaproof plan` printed on 2026-11-21, with the versions of `conftest.py`. A new case changes it.
+
+    164 writes and 795 routes are among the rows of PEFT; what the second stack adds is counted below.
+    """
     assert {
-        "writes": 164,
-        "routes": 795,
-        "routes_lora": 380,
-        "routes_merged": 415,
-        "routes_across_cells": 476,
+        "writes": 164 + 17,
+        "routes": 795 + 345,
+        "routes_lora": 601,
+        "routes_merged": 539,
+        "routes_across_cells": 763,
         "skipped": 3,
     } == plan.counts()
+    among_peft = [read for read in plan.reads if JAX not in (read.writer, read.reader)]
+    assert (164, 795) == (sum(write.cell != JAX for write in plan.writes), len(among_peft))
+
+
+def test_what_the_second_stack_adds(plan: Plan) -> None:
+    """It reads every grid case of its five families, and each row reads its adapters of experts in three dialects."""
+    routes = Counter(
+        (
+            "writes" if read.writer == JAX else "reads",
+            "grid" if read.case.grid else "its own",
+            bool(read.family.experts),
+        )
+        for read in plan.reads
+        if JAX in (read.writer, read.reader)
+    )
+    assert {
+        ("reads", "grid", False): 2 * 5 * 2,  # dense families × rows × forms
+        # MoE families in both dtypes × rows × forms; square_gate_up without transformers 4, and square;
+        # fused_on_disk and config_renamed (merged, by transformers 5), and regex (lora, by transformers 4)
+        ("reads", "grid", True): 3 * 2 * 5 * 2 + 4 * 2 + 5 * 2 + 4 + 4 + 1,
+        ("writes", "grid", False): 2 * 2 * 6,  # dense families × forms × readers, itself among them
+        ("writes", "grid", True): (3 * 2 + 2) * (3 + 1) * 6,  # (MoE and the squares) × (dialects, merged) × readers
+        ("writes", "its own", False): (2 + 1) * 2,  # bfloat16 and tied, × forms
+        ("writes", "its own", True): (2 + 1 + 1) * (3 + 1),  # sharded in both dtypes, rslora, patterns
+    } == routes
+    assert 17 == sum(write.cell == JAX for write in plan.writes)
+    assert not any(read.family.name == "qwen3_5_moe" for read in plan.reads if JAX in (read.writer, read.reader))
+    assert {JAX} == {read.writer for read in plan.reads if read.dialect}
 
 
 def test_the_counts_of_a_quick_run(catalogue: Catalogue, rows: tuple[PlanCell, ...]) -> None:
-    """`deltaproof plan --quick`: two families, every pair of rows."""
+    """`deltaproof plan --quick`: two families, every pair of rows; the second stack's adapter of experts thrice."""
     quick = [case for case in catalogue.cases if case.quick]
     assert {
-        "writes": 10,
-        "routes": 100,
-        "routes_lora": 50,
-        "routes_merged": 50,
-        "routes_across_cells": 80,
+        "writes": 2 * 6,
+        "routes": 2 * 6 * 6 * 2 + 2 * 6,
+        "routes_lora": 84,
+        "routes_merged": 72,
+        "routes_across_cells": 130,
         "skipped": 0,
     } == make_plan(quick, catalogue.families, rows).counts()
 
@@ -45,8 +77,8 @@ def test_the_routes_of_each_sort_of_case(catalogue: Catalogue, plan: Plan) -> No
         _, dtype, trainer, *variant = read.case.name.split("-")
         variants[variant[0] if variant else "grid" if read.case.grid else f"{dtype} {trainer}"] += 1
     assert {
-        "grid": 464,
-        "bfloat16 loop": 20,
+        "grid": 464 + 80 + 168,  # among PEFT's rows, read by the second stack, written by it
+        "bfloat16 loop": 20 + 4,
         "float32 trl": 20,
         "bfloat16 trl": 20,
     } == {name: variants[name] for name in ("grid", "bfloat16 loop", "float32 trl", "bfloat16 trl")}

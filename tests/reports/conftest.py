@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.history.standing import label
+from harness.records.cases import saved_as
 from harness.records.results import (
     SCHEMA_VERSION,
     CellReport,
@@ -90,11 +91,12 @@ def make_result(
     writer: str = "r1",
     reader: str = "r1",
     form: str = "merged",
+    dialect: str = "",
     **changes: Any,
 ) -> Result:
     """A clean result; `form` "" makes it a write. `changes` replace fields."""
     kind = "read" if form else "write"
-    identity = f"{case}@{writer}>{form}>{reader}" if form else f"{case}@{writer}"
+    identity = f"{case}@{writer}>{saved_as(form, dialect)}>{reader}" if form else f"{case}@{writer}"
     family, dtype, trainer = case.split("+")[0].rsplit("-", 2)
     coarse = dtype == "bfloat16"
     ratio = (3e-3 if coarse else 5e-8) * jitter(identity)
@@ -145,6 +147,7 @@ def make_result(
         writer=writer,
         reader=reader if form else "",
         form=form,
+        dialect=dialect,
         judgement=Judgement(verdict="PASS", cause="", checks=tuple(checks if form else checks[:1]), findings=()),
         disposition="none",
         known="",
@@ -409,10 +412,31 @@ def unbuilt_report() -> Report:
     return make_report(results, cells=cells, exit_code=4, headline="r4 could not be built; 31 results failed")
 
 
+def two_stacks_report() -> Report:
+    """Two rows of PEFT and one of another stack, whose adapters of experts are in three dialects; one is not read."""
+    jax = {"jax": "0.10.2", "jaxlib": "0.10.2", "flax": "0.12.8", "optax": "0.2.8"}
+    cell = dataclasses.replace(
+        make_cell("r1"), name="jax", why="the second stack", stack="jax_stacked", requirements={}, versions=jax
+    )
+    names = ("r1", "r2", "jax")
+    results = [make_result(writer=name, form="") for name in names]
+    for writer in names:
+        dialects = ("standard", "swapped", "per_expert") if writer == "jax" else ("",)
+        for reader in names:
+            results += [make_result(writer=writer, reader=reader, form="lora", dialect=each) for each in dialects]
+            results.append(make_result(writer=writer, reader=reader, form="merged"))
+    dense = [make_result(case="llama-float32-loop", writer="jax", reader=reader, form="lora") for reader in names]
+    damaged_id = "qwen3_moe-float32-loop@jax>lora-swapped>r1"
+    cause = "load_refused RuntimeError size mismatch"
+    results = [broken(each, cause) if each.id == damaged_id else each for each in results]
+    return make_report([*results, *dense], cells=(make_cell("r1"), make_cell("r2"), cell), full_count=())
+
+
 BUILDERS: Mapping[str, Callable[[], Report]] = {
     "green": lambda: make_report(all_results()),
     "failing": lambda: make_report([damaged(result) for result in all_results()]),
     "unbuilt": unbuilt_report,
+    "two_stacks": two_stacks_report,
     "hostile": hostile_report,
     "small": lambda: make_report([make_result()], full_count=()),
     "empty": lambda: make_report([], cells=(), full_count=()),

@@ -155,6 +155,21 @@ def test_an_unbuilt_cell_shows_the_builders_words(page: Callable[[str], Page]) -
     assert text.count("not built") >= 18
 
 
+def test_dialects_have_rows_and_squares_of_their_own(
+    page: Callable[[str], Page], sample: Callable[[str], Report]
+) -> None:
+    """Each square leads to its own results, which say in which dialect the adapter was; jax's packages are shown."""
+    shown = page("two_stacks")
+    labels = shown.attribute("aria-label")
+    assert "jax swapped → r1, lora: 1 failed" in labels
+    assert "jax standard → r1, lora: 1 passed" in labels
+    squares = [square for grid in view.grids(sample("two_stacks")) for _, row in grid.rows for square in row]
+    assert {html.anchor(square.key) for square in squares if square.tally} <= set(shown.attribute("id"))
+    assert "form lora-swapped" in shown.text
+    assert "jaxlib" in shown.text
+    assert "jaxlib" not in page("green").text
+
+
 def test_a_square_is_never_colour_alone(page: Callable[[str], Page]) -> None:
     """Each square of the grid has a symbol, a count and a sentence for those who cannot see either."""
     labels = [label for label in page("failing").attribute("aria-label") if " → " in label]

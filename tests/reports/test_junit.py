@@ -57,6 +57,18 @@ def test_each_verdict_has_its_element(sample: Callable[[str], Report]) -> None:
     assert _case(report, fixed.id).find("failure") is not None
 
 
+def test_a_suite_names_its_cells_packages_alone(sample: Callable[[str], Report]) -> None:
+    """Those of its stack; and a route's case is named by its id, dialect and all."""
+    root = _parse(sample("two_stacks"))
+    suites = {suite.get("name"): suite for suite in root}
+    names = {
+        name: {each.get("name") for each in suite.findall("properties/property")} for name, suite in suites.items()
+    }
+    assert {"jax", "jaxlib", "flax", "optax", "lock_digest"} == names["jax"]
+    assert {"transformers", "peft", "trl", "lock_digest"} == names["r1"]
+    assert "qwen3_moe-float32-loop@jax>lora-swapped>r1" in {case.get("name") for case in suites["r1"].iter("testcase")}
+
+
 def test_a_crash_is_an_error(
     make_report: Callable[..., Report], make_result: Callable[..., Result], broken: Callable[..., Result]
 ) -> None:

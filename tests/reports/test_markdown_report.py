@@ -46,6 +46,18 @@ def test_a_cause_shows_one_example_in_full(sample: Callable[[str], Report]) -> N
         assert part in block
 
 
+def test_dialects_and_the_second_stacks_packages_are_shown(sample: Callable[[str], Report]) -> None:
+    """In the grid's rows, in the cause's forms, in the rerun command and in the table of cells."""
+    text = markdown.render(sample("two_stacks"))
+    for part in (
+        "1 route · written by jax · read by r1 · lora-swapped",
+        "-k 'qwen3_moe-float32-loop@jax>lora-swapped>r1'",
+        "| **jax swapped** | ✕ 1 | ✓ 1 | ✓ 1 |",
+        "| cell | transformers | peft | trl | jax | jaxlib | flax | optax |",
+    ):
+        assert part in text
+
+
 def test_green_says_that_nothing_is_to_do(sample: Callable[[str], Report]) -> None:
     """An all-green run has no failure block, and says so in its first lines."""
     text = markdown.render(sample("green"))

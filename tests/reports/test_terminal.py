@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
 from rich.console import Console
@@ -30,6 +31,13 @@ def test_the_summary_says_what_a_reader_needs(sample: Callable[[str], Report]) -
     ):
         assert part in text
     assert text.index("✕ FAIL 42 of 670 results failed") > text.index("✕ delta_missing")
+
+
+def test_dialects_are_rows_of_the_grid(sample: Callable[[str], Report]) -> None:
+    """Named in full, and in the words on the cause."""
+    text = _print(sample("two_stacks"))
+    assert re.search(r"jax per_expert +✓ 1 +✓ 1 +✓ 1", text)
+    assert "1 route, written by jax, read by r1 (lora-swapped)" in text
 
 
 def test_a_plain_stream_gets_plain_text(any_report: Report) -> None:

@@ -66,6 +66,42 @@ def test_a_square_shows_its_worst(sample: Callable[[str], Report]) -> None:
     assert (Standing.PASSED, "9/10") == (skipped.leading, skipped.share)
 
 
+def test_a_writer_of_several_dialects_has_a_row_for_each(sample: Callable[[str], Report]) -> None:
+    """Each with its own tally, in the dialects' order; its own way has one too where anybody read it."""
+    report = sample("two_stacks")
+    lora, merged = (next(grid for grid in view.grids(report) if grid.form == form) for form in ("lora", "merged"))
+    assert ["r1", "r2", "jax", "jax standard", "jax swapped", "jax per_expert"] == [name for name, _ in lora.rows]
+    assert ["r1", "r2", "jax"] == [name for name, _ in merged.rows]
+    failed = [
+        (square.route, square.key)
+        for _, row in lora.rows
+        for square in row
+        if square.tally and square.tally.leading is Standing.FAILED
+    ]
+    assert [("jax swapped → r1", "jax>lora-swapped>r1")] == failed
+    assert {1} == {square.tally.total for _, row in lora.rows for square in row if square.tally}
+    only_experts = dataclasses.replace(report, results=[each for each in report.results if "moe" in each.family])
+    names = [name for grid in view.grids(only_experts) if grid.form == "lora" for name, _ in grid.rows]
+    assert ["r1", "r2", "jax standard", "jax swapped", "jax per_expert"] == names
+
+
+def test_a_cause_names_form_and_dialect(sample: Callable[[str], Report]) -> None:
+    """Both in one word, as the ids have them."""
+    (cluster,) = view.clusters(sample("two_stacks"))
+    assert (("lora-swapped",), ("jax",), ("r1",)) == (cluster.forms, cluster.writers, cluster.readers)
+
+
+def test_only_packages_that_a_cell_has_make_a_column(sample: Callable[[str], Report]) -> None:
+    """Those of the second stack where one of its rows was run, and not elsewhere."""
+    torch_peft, jax = ("transformers", "peft", "trl"), ("jax", "jaxlib", "flax", "optax")
+    for name, expected in (("green", torch_peft), ("two_stacks", (*torch_peft, *jax))):
+        tables = [view.principal_versions(cell) for cell in sample(name).cells]
+        assert expected == view.principal_columns(tables)
+    assert {"jax": "0.10.2", "jaxlib": "0.10.2", "flax": "0.12.8", "optax": "0.2.8"} == view.principal_versions(
+        sample("two_stacks").cells[2]
+    )
+
+
 def test_squares_of_an_unbuilt_cell_say_so(sample: Callable[[str], Report]) -> None:
     """A missing square is told from one whose cell is missing."""
     for grid in view.grids(sample("unbuilt")):

@@ -102,6 +102,29 @@ def test_a_clean_read_passes(context: Context, written: Path, tmp_path: Path) ->
     assert ("", "") == (result.first_diverging, result.crash)
 
 
+def test_a_dialect_is_part_of_a_route(context: Context, tmp_path: Path) -> None:
+    """Of its id and rerun command; and files that were changed in another dialect's folder are not its own."""
+    planned = replace(READ, writer="jax", form="lora", dialect="swapped")
+    written = save(answered(make_write(), stack="jax_stacked"), tmp_path / "w")
+    directory = save(make_read(form="lora"), tmp_path / "r")
+    others = ("adapter/adapter_model.safetensors", "adapter-standard/adapter_config.json", "merged/config.json")
+    result = read_result(planned, ended(directory, written, changed=others), context)
+    assert ("PASS", "lora", "swapped") == (result.judgement.verdict, result.form, result.dialect)
+    assert "qwen3_moe-tiny@jax>lora-swapped>r3" == result.id
+    assert f"deltaproof run --cells jax,r3 -k '{result.id}'" == result.rerun
+    own = ("adapter-swapped/adapter_model.safetensors",)
+    assert "artifact_changed" == read_result(planned, ended(directory, written, changed=own), context).judgement.cause
+
+
+def test_a_known_outcome_is_that_of_its_dialect(context: Context) -> None:
+    """A break that is declared of one dialect says nothing of another."""
+    swapped = replace(READ, form="lora", dialect="swapped")
+    known = replace(declared(read_result(swapped, ended(None), context)), verdict="ERROR", dialects=("swapped",))
+    told = replace(context, known={swapped.id: known})
+    assert "known" == read_result(swapped, ended(None), told).disposition
+    assert "new" == read_result(replace(swapped, dialect="standard"), ended(None), told).disposition
+
+
 def test_answers_that_were_read_already_are_not_read_again(context: Context, written: Path, tmp_path: Path) -> None:
     """What the engine hands over stands, and gives the same result."""
     directory = save(make_read(), tmp_path / "r")
