@@ -6,6 +6,7 @@ nothing of the stack that is compared.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import subprocess
@@ -25,8 +26,8 @@ from harness.planning.matrix import load_matrix, select_cells
 from tests.conftest import OFFLINE
 from tests.reference.jax_stacked.scenarios import FAMILIES, SCENARIOS
 
-# Before anything imports jax: what is compared with torch must be computed on the same kind of processor.
-os.environ["JAX_PLATFORMS"] = "cpu"
+# Before anything imports jax: programs are compiled as in a cell, for the processor that torch computes on.
+os.environ |= {name: cell_environment(scratch=Path(), code=Path())[name] for name in ("JAX_PLATFORMS", "XLA_FLAGS")}
 
 ROOT = Path(harness.__file__).parent.parent
 TODAY = date(2026, 11, 1)
@@ -64,6 +65,16 @@ def cached_programs(pytestconfig: pytest.Config) -> None:
     jax.config.update("jax_compilation_cache_dir", str(pytestconfig.cache.mkdir("jax")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_programs() -> Iterator[None]:
+    """A process keeps no module's programs for the next: each maps memory, and Linux ends a process at 65,530 mappings."""
+    import jax
+
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ Tensors = dict[str, np.ndarray]
 
 def record_training(model: Any, family: Family, scenario: Scenario, directory: Path) -> None:
     """Write `adapter/`, as it is before training, and `training.npz`."""
-    adapted = adapt(model, case_of(scenario), family)
+    adapted = adapt(model, replace(case_of(scenario), seed=scenario.adapter_seed), family)
     adapted.save_pretrained(directory / "adapter")
     start = _tensors(adapted)
     input_ids_BT = sequences_of(model.config.to_dict())
