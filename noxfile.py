@@ -42,9 +42,9 @@ for _row in ROWS:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests of the harness itself, on all cores; tests of one group (marked so) share what one of them has made."""
+    """The tests of the harness itself, on all cores: a file's tests share what its first has made."""
     _install(session, "test")
-    session.run("pytest", "--numprocesses=auto", "--maxprocesses=8", "--dist=loadgroup", *session.posargs)
+    session.run("pytest", "--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile", *session.posargs)
 
 
 @nox.session

@@ -69,7 +69,7 @@ def cached_programs(pytestconfig: pytest.Config) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def forgotten_programs() -> Iterator[None]:
-    """A process keeps no module's programs for the next: each maps memory, and Linux ends a process at 65,530 mappings."""
+    """A process forgets a module's programs: each maps memory, of which Linux allows a process 65,530 mappings."""
     import jax
 
     yield

@@ -30,8 +30,6 @@ from tests.reference.jax_stacked.conftest import ROOT
 from tests.reference.jax_stacked.mesh_side import CASES, FLAGS, MeshCase
 from tests.reference.jax_stacked.tiny import FAMILIES, all_room, config_of
 
-pytestmark = pytest.mark.xdist_group("meshes")
-
 OUT_SPLIT = ("q_proj", "k_proj", "v_proj", "q_b_proj", "kv_b_proj", "gate_proj", "up_proj", "gate_up_proj", "lm_head")
 """Modules whose outputs are split over the mesh's tensor axis."""
 IN_SPLIT = ("o_proj", "down_proj", "embed_tokens")
