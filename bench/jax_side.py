@@ -12,7 +12,7 @@ from bench.jax_unrolled import UnrolledLM
 from bench.serving import Task, serve
 from bench.work import Decode, Step
 from reference.jax_stacked.checkpoints import load_model
-from reference.jax_stacked.generation import generate
+from reference.jax_stacked.generation import generate, unrolled
 from reference.jax_stacked.lora import LoraSpec
 from reference.jax_stacked.slots import Shape, Slots, fresh_adapter, targets_of
 from reference.jax_stacked.training import AdapterOptimizer, Batch, accumulate, no_gradients
@@ -26,7 +26,7 @@ def make_task(work: Decode | Step) -> Task:
 
 
 def _decode(work: Decode) -> Task:
-    model = load_model(Path(work.checkpoint))
+    model = unrolled(load_model(Path(work.checkpoint)))
     prompts = jnp.asarray(work.prompts, jnp.int32)
 
     def run() -> list[list[int]]:

@@ -1,8 +1,8 @@
 """Greedy and seeded sampling, for prompts that are padded on the left.
 
 One program fills the cache, a second makes tokens in a loop of its own. Within a step the layers run one after the
-other, on slices that are taken before the loop begins: so each layer's cache is updated in place, and no weight is
-moved in a step. The first program's cache is given to the second.
+other, on slices that are taken before the loop begins (`unrolled`, once for any number of calls): so each layer's cache
+is updated in place, and no weight is moved in a step. The first program's cache is given to the second.
 Suffixes: `B` rows, `T` prompt tokens, `N` new tokens, `V` vocabulary, `S` kept positions, `L` layers.
 """
 
@@ -19,7 +19,9 @@ from flax import nnx
 from jax import Array
 
 from reference.jax_stacked.attention import KeyValues, Positions
+from reference.jax_stacked.config import ModelConfig
 from reference.jax_stacked.layer import DecoderLayer
+from reference.jax_stacked.lora import LoraSpec
 from reference.jax_stacked.model import CausalLM
 from reference.jax_stacked.rope import cos_sin
 
@@ -39,6 +41,16 @@ class Generated(NamedTuple):
     """Logit of the best token minus that of the second; 0 where padded."""
 
 
+class Unrolled(NamedTuple):
+    """A model whose layers have been taken apart for decoding: made by `unrolled`."""
+
+    config: ModelConfig
+    lora: LoraSpec
+    graph: nnx.GraphDef
+    state: nnx.State
+    layers: list[tuple[nnx.GraphDef, nnx.State]]
+
+
 class _State(NamedTuple):
     """What a step hands to the next."""
 
@@ -51,8 +63,14 @@ class _State(NamedTuple):
     margins_BN: Array
 
 
+def unrolled(model: CausalLM) -> Unrolled:
+    """`model`, its layers taken apart as they are now: a second copy of them, made once for any number of calls."""
+    graph, state = nnx.split(model)
+    return Unrolled(model.config, model.lora, graph, state, _apart(graph, state))
+
+
 def generate(
-    model: CausalLM,
+    model: CausalLM | Unrolled,
     prompts_BT: Array | np.ndarray,
     *,
     max_new_tokens: int,
@@ -66,22 +84,32 @@ def generate(
 
     `mask_BT` is False for padding, on the left only. Temperature 0 takes the best token; above, tokens are drawn, each
     row from a random stream of its own: one seed gives as many samples as there are rows, and a row does not depend on
-    the others. Raises ValueError if a row is padded on the right or is nothing but padding.
+    the others. Raises ValueError if a row is padded on the right or is nothing but padding, UsageError if there is no
+    such slot.
     """
     prompts = jnp.asarray(prompts_BT, jnp.int32)
     mask = np.ones(prompts.shape, np.bool_) if mask_BT is None else np.asarray(mask_BT, np.bool_)
     if not mask[:, -1].all() or (np.diff(mask.astype(np.int8), axis=1) < 0).any():
         raise ValueError("prompts must be padded on the left, and hold a token each")
-    stops = tuple(model.config.stop_tokens if stop_tokens is None else stop_tokens)
-    graph, state = nnx.split(model)
-    keys_B = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.arange(len(prompts)))
+    config, lora, graph, state, layers = model if isinstance(model, Unrolled) else unrolled(model)
+    lora.check(slots)
+    stops = tuple(config.stop_tokens if stop_tokens is None else stop_tokens)
     logits_BV, kept = _prefill(graph, state, prompts, jnp.asarray(mask), slots, max_new_tokens)
     decode = _decoder(jax.default_backend())
     ended: _State = decode(
-        graph, state, kept, logits_BV, jnp.asarray(mask), slots, keys_B, jnp.float32(temperature or 1.0),
+        graph, state, layers, kept, logits_BV, jnp.asarray(mask), slots, seed, temperature or 1.0,
         max_new_tokens, stops, temperature == 0.0,
     )  # fmt: skip
     return Generated(np.asarray(ended.tokens_BN), np.asarray(ended.margins_BN))
+
+
+@partial(jax.jit, static_argnums=0)
+def _apart(graph: nnx.GraphDef, state: nnx.State) -> list[tuple[nnx.GraphDef, nnx.State]]:
+    model: CausalLM = nnx.merge(graph, state)
+    layers = list(model.model.layers)
+    for layer in layers:
+        layer.for_decoding()
+    return [nnx.split(layer) for layer in layers]
 
 
 @partial(jax.jit, static_argnums=(0, 5))
@@ -104,29 +132,29 @@ def _prefill(
 def _decoder(backend: str) -> Callable[..., Any]:
     """The second program, compiled with what suits the device."""
     options = SMALL_PRODUCTS if backend == "cpu" else None
-    return jax.jit(_decode, static_argnums=(0, 8, 9, 10), donate_argnums=2, compiler_options=options)
+    return jax.jit(_decode, static_argnums=(0, 9, 10, 11), donate_argnums=3, compiler_options=options)
 
 
 def _decode(
     graph: nnx.GraphDef,
     state: nnx.State,
+    apart: list[tuple[nnx.GraphDef, nnx.State]],
     kept: list[KeyValues],
     logits_BV: Array,
     mask_BT: Array,
     slots: Array | None,
-    keys_B: Array,
+    seed: Array,
     temperature: Array,
     num_new: int,
     stops: tuple[int, ...],
     is_greedy: bool,
 ) -> _State:
     model: CausalLM = nnx.merge(graph, state)
-    layers = list(model.model.layers)  # slices, taken here and not in the loop
-    for layer in layers:
-        layer.for_decoding()
+    layers = [nnx.merge(*layer) for layer in apart]
     num_rows, num_prompt = mask_BT.shape
     valid_BS = jnp.concatenate([mask_BT, jnp.ones((num_rows, num_new), jnp.bool_)], axis=1)
     counted_B = mask_BT.sum(axis=1)
+    keys_B = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.arange(num_rows))
 
     def pick(held: _State, logits_BV: Array) -> _State:
         """Choose the next token of each row from `logits_BV`, and write it down."""

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
+
+from harness.errors import UsageError
 
 NORMAL = jax.nn.initializers.normal
 
@@ -40,6 +43,16 @@ class LoraSpec:
     def room(self, target: str) -> LoraSpec | None:
         """This spec if it has room for adapting `target`."""
         return self if self.num_slots and target in self.targets else None
+
+    def check(self, slots: Array | np.ndarray | int | None) -> None:
+        """Raise UsageError if `slots` names one that there is not: an index past the end would mean the last.
+
+        To be called where numbers come in; within a program they are not known yet.
+        """
+        named = np.asarray([] if slots is None else slots)
+        if named.size and not (0 <= named.min() and named.max() < self.num_slots):
+            expected = f"0 to {self.num_slots - 1}" if self.num_slots else "none: the model has no room for adapters"
+            raise UsageError("no such slot", expected=expected, got=str(named.tolist()))
 
 
 class Lora(nnx.Module):

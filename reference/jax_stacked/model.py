@@ -138,7 +138,11 @@ def abstract(config: ModelConfig, *, lora: LoraSpec = NO_LORA, dtype: jnp.dtype 
 def forward(
     model: CausalLM, tokens_BT: Array, *, mask_BT: Array | None = None, slots: Array | None = None, trace: bool = False
 ) -> Output:
-    """The model's output, from a program that is compiled once for all models of one configuration."""
+    """The model's output, from a program that is compiled once for all models of one configuration.
+
+    Raises UsageError if there is no such slot.
+    """
+    model.lora.check(slots)
     return _forward(*nnx.split(model), tokens_BT, mask_BT, slots, trace=trace)
 
 

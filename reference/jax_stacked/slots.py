@@ -44,7 +44,7 @@ class Slots:
 
     def insert(self, slot: int, adapter: Adapter) -> None:
         """Put `adapter` into `slot`, in place of whatever was there. Raises UsageError if it does not fit."""
-        self._check_slot(slot)
+        self.model.lora.check(slot)
         rooms = _rooms(self.model)
         if unplaced := sorted(set(adapter.factors) - set(rooms)):
             raise UsageError("the model has no room for these adapted modules", got=", ".join(unplaced[:5]))
@@ -60,7 +60,7 @@ class Slots:
 
     def extract(self, slot: int) -> Adapter:
         """The adapter in `slot`, as it is now."""
-        self._check_slot(slot)
+        self.model.lora.check(slot)
         if slot not in self._held:
             raise UsageError("the slot is empty", where=f"slot {slot}")
         shapes, rslora = self._held[slot]
@@ -75,7 +75,7 @@ class Slots:
 
     def clear(self, slot: int) -> None:
         """Empty `slot`: a row that names it gets the base model."""
-        self._check_slot(slot)
+        self.model.lora.check(slot)
         for room in _rooms(self.model).values():
             for view in room:
                 view.write(np.zeros(view.shape[1:], np.float32), (slot,))
@@ -85,10 +85,6 @@ class Slots:
         wanted = [(0, 0)] * factor.ndim
         wanted[axis] = (0, self.max_rank - factor.shape[axis])
         return np.pad(np.asarray(factor, np.float32), wanted)
-
-    def _check_slot(self, slot: int) -> None:
-        if not 0 <= slot < self.num_slots:
-            raise UsageError("no such slot", expected=f"0 to {self.num_slots - 1}", got=str(slot))
 
     def _check_shapes(self, adapter: Adapter, rooms: Mapping[str, Room]) -> None:
         for path, factors in adapter.factors.items():

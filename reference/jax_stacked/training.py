@@ -52,7 +52,8 @@ def no_gradients(model: CausalLM) -> Gradients:
 
 
 def accumulate(model: CausalLM, batch: Batch, before: Gradients, *, checkpointing: bool = False) -> Gradients:
-    """`before` (given up) plus the gradients of `batch`."""
+    """`before` (given up) plus the gradients of `batch`. Raises UsageError if a row's slot does not exist."""
+    model.lora.check(batch.slots_B)
     split: Any = nnx.split(model, LoraParam, ...)  # whose types know of two parts only
     graph, factors, rest = split
     return _accumulate(graph, factors, rest, batch, before, checkpointing)
@@ -103,8 +104,9 @@ class AdapterOptimizer:
     def step(self, slot: int, gradients: Gradients) -> Gradients:
         """Update the adapter in `slot` alone; returns `gradients` (given up) with that slot's sums back at zero.
 
-        Raises UsageError if no token was learned there: the mean of no losses is no number.
+        Raises UsageError if there is no such slot, or if no token was learned there: no losses have no mean.
         """
+        self.model.lora.check(slot)
         if not np.asarray(gradients.tokens_S)[slot]:
             raise UsageError("no token was learned since the last step", where=f"slot {slot}")
         factors = nnx.state(self.model, LoraParam)

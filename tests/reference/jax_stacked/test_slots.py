@@ -16,10 +16,12 @@ from reference.jax_stacked.adapters.reading import read_adapter
 from reference.jax_stacked.adapters.record import Adapter, Factors
 from reference.jax_stacked.checkpoints import load_model
 from reference.jax_stacked.families import load_config
+from reference.jax_stacked.generation import generate
 from reference.jax_stacked.lora import LoraParam, LoraScaling, LoraSpec
 from reference.jax_stacked.model import CausalLM, abstract, forward
 from reference.jax_stacked.slots import Slots, room_for, room_of, targets_of
 from reference.jax_stacked.stacked import unstack_state
+from reference.jax_stacked.training import AdapterOptimizer, Batch, accumulate, no_gradients
 from tests.reference.jax_stacked.conftest import Goldens
 from tests.reference.jax_stacked.scenarios import recording
 from tests.reference.jax_stacked.tiny import (
@@ -310,12 +312,22 @@ def test_what_does_not_fit_is_refused(make: Make, wrong: str) -> None:
 
 @pytest.mark.parametrize("slot", [-1, 3])
 def test_there_are_as_many_slots_as_there_are(make: Make, slot: int) -> None:
-    """A number outside is refused by all that take one: -1 would be the last."""
+    """A number outside is refused by all that take one: -1 would be the last, and so would 3 in a batch."""
     slots = Slots(make("dense"))
-    adapter = adapter_of(slots.model, everywhere(2, 4.0))
+    model, adapter = slots.model, adapter_of(slots.model, everywhere(2, 4.0))
+    tokens_BT, slots_B = jnp.zeros((2, 3), jnp.int32), jnp.asarray([0, slot])
+    uses: list[Callable[[], object]] = [
+        lambda: slots.insert(slot, adapter),
+        lambda: slots.extract(slot),
+        lambda: slots.clear(slot),
+        lambda: forward(model, tokens_BT, slots=slots_B),
+        lambda: generate(model, tokens_BT, slots=slots_B, max_new_tokens=1),
+        lambda: accumulate(model, Batch(tokens_BT, tokens_BT, slots_B), no_gradients(model)),
+        lambda: AdapterOptimizer(model, 1e-3).step(slot, no_gradients(model)),
+    ]
 
-    for use in (lambda: slots.insert(slot, adapter), lambda: slots.extract(slot), lambda: slots.clear(slot)):
-        with pytest.raises(UsageError, match=f"no such slot; expected 0 to 2; got {slot}"):
+    for use in uses:
+        with pytest.raises(UsageError, match=rf"no such slot; expected 0 to 2; got .*{slot}"):
             use()
 
 
