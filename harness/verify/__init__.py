@@ -2,3 +2,10 @@
 
 Knows numpy, and nothing of cells, runs or stacks.
 """
+
+from harness.verify.records import Finding
+from harness.verify.report import Verdict, VerifyReport
+from harness.verify.survey import Progress
+from harness.verify.verify import verify
+
+__all__ = ["Finding", "Progress", "Verdict", "VerifyReport", "verify"]

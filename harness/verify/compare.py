@@ -1,0 +1,437 @@
+"""One weight of base and of merged, read side by side, against a delta: how much of it is as a merge would leave it.
+
+Owns the walk over a weight in blocks that are read and tiles that stay in cache. Judges nothing: it gives evidence, for
+the expected delta and for any other that is put to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.verify.blocks import BLOCK_BYTES, Buffers, Files, read_flat, read_rows
+from harness.verify.dtypes import FLOATS, narrow, rounded, widen
+from harness.verify.factors import LowRank
+from harness.verify.kernels import (
+    NON_FINITE,
+    NUM_COUNTS,
+    NUM_EXPLAINED,
+    NUM_SUMS,
+    ROUNDINGS,
+    SAME,
+    UNIT_ROUNDOFF,
+    VISIBLE,
+    WRONG,
+    WRONG_AND_BASE,
+    WRONG_AND_SAME,
+    Scratch,
+    explain,
+    tally,
+)
+from harness.verify.places import Place, Site
+
+TILE_ELEMENTS = 96 * 1024
+"""Of a product that is compared while it is still in the cache of a core: 384 KiB."""
+MIN_TILE_ROWS = 8
+MOSTLY = 0.25
+"""Of a tile: where more is wrong, it is not for a product's roundings."""
+HALF_FLOAT_ROUNDOFF = 2.0**-8
+"""Of bfloat16, and of TF32's products at their worst: twice the roundoff of each factor."""
+SHIFTS = {"BF16": np.uint32(16)}
+NO_SHIFT = np.uint32(0)
+
+
+class Way(NamedTuple):
+    """How a merge may compute and round; all of them are right, if not equally exact."""
+
+    name: str
+    delta_first: bool = False
+    """The delta is rounded to the stored dtype before the sum is."""
+    base_first: bool = False
+    """Base is, where merged is stored in another dtype."""
+    factors_in: str = ""
+    """A dtype in which the product was made, factors, product and scale each rounded to it."""
+    tolerance: float = 0.0
+    """How much less exactly than in float32 products may be, relative to the lengths of their rows and columns."""
+
+
+SUM = Way("sum")
+DELTA_FIRST = Way("delta_first", delta_first=True)
+BASE_FIRST = Way("base_first", base_first=True)
+BOTH_FIRST = Way("both_first", delta_first=True, base_first=True)
+BFLOAT16_FACTORS = Way("bfloat16_factors", factors_in="BF16")
+FLOAT16_FACTORS = Way("float16_factors", factors_in="F16")
+TF32_PRODUCT = Way("tf32_product", tolerance=2.0**-10)
+TF32_DELTA_FIRST = Way("tf32_delta_first", delta_first=True, tolerance=2.0**-10)
+
+
+class Pairing(NamedTuple):
+    """A weight's place in base and in merged; both hold the same number of elements."""
+
+    site: Site
+    base: Place
+    merged: Place
+
+    @property
+    def flipped(self) -> bool:
+        """Whether its transpose is walked, because base stores that."""
+        return self.base.transposed
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns as they are walked; a vector is one row."""
+        rows, columns = self.base.shape if len(self.base.shape) == 2 else (1, self.num_elements)
+        return (columns, rows) if self.flipped else (rows, columns)
+
+    @property
+    def num_elements(self) -> int:
+        """Of the weight."""
+        return int(np.prod(self.base.shape, dtype=np.int64))
+
+
+class Worst(NamedTuple):
+    """The element that is farthest off, in the site's own orientation."""
+
+    row: int
+    column: int
+    expected: float
+    got: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Evidence:
+    """What was counted of one weight under one delta."""
+
+    num_elements: int
+    num_compared: int = 0
+    """Fewer, where it was seen early enough that this delta is not it."""
+    num_wrong: int = 0
+    num_wrong_and_base: int = 0
+    """Wrong, and what base has."""
+    num_non_finite: int = 0
+    """Not finite where base is."""
+    num_same: int = 0
+    """What base has, wrong or not."""
+    num_visible: int = 0
+    """Predicted to be other than base."""
+    delta_squared: float = 0.0
+    delta_times_change: float = 0.0
+    change_squared: float = 0.0
+    worst: Worst | None = None
+    wrong_lines: dict[int, int] = field(default_factory=dict)
+    """Rows (as walked) with wrong elements, and how many."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it was compared."""
+        return self.num_compared == self.num_elements
+
+    @property
+    def explains(self) -> bool:
+        """Whether all of it is as predicted."""
+        return self.is_whole and self.num_wrong == 0
+
+    @property
+    def recovered(self) -> float | None:
+        """The change's projection onto the delta, over the delta; None where that is zero, or not all is finite."""
+        if not self.delta_squared > 0 or not np.isfinite(self.delta_times_change):
+            return None
+        return self.delta_times_change / self.delta_squared
+
+    @property
+    def residual(self) -> float | None:
+        """Norm of the change less the delta, over the delta's."""
+        if self.recovered is None or not np.isfinite(self.change_squared):
+            return None
+        left = self.change_squared - 2 * self.delta_times_change + self.delta_squared
+        return float(np.sqrt(max(left, 0.0) / self.delta_squared))
+
+    @property
+    def cosine(self) -> float:
+        """Between change and delta; 0 where either is nothing."""
+        norm = np.sqrt(self.delta_squared) * np.sqrt(self.change_squared)
+        return float(self.delta_times_change / norm) if norm > 0 and np.isfinite(norm) else 0.0
+
+
+class Workspace:
+    """What one thread reads and computes in."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.buffers = Buffers()
+        self._scratch: dict[int, Scratch] = {}
+        self.explained = np.zeros(NUM_EXPLAINED, np.int64)
+        self.worst = np.zeros(5)
+
+    def scratch(self, columns: int) -> Scratch:
+        """Rows of this width."""
+        if columns not in self._scratch:
+            self._scratch.clear()
+            self._scratch[columns] = Scratch(columns)
+        return self._scratch[columns]
+
+
+class Tile(NamedTuple):
+    """Some rows of both, as bits."""
+
+    start: int
+    base: np.ndarray
+    base_shift: np.uint32
+    merged: np.ndarray
+    merged_shift: np.uint32
+
+
+def compare(
+    pairing: Pairing,
+    delta: LowRank,
+    way: Way,
+    space: Workspace,
+    *,
+    other_base: Place | None = None,
+    stop_early: bool = False,
+) -> Evidence:
+    """Evidence for `delta` (in the site's orientation, (out, in)), merged in `way`.
+
+    `other_base` is taken in place of the site's own base. With `stop_early` it ends at the first tile that is mostly
+    wrong.
+    """
+    rows, columns = pairing.shape
+    turned = delta.T if pairing.flipped else delta
+    left, right = turned.left * np.float32(turned.scale), turned.right
+    unscaled = turned if way.factors_in else None
+    rounding = ROUNDINGS[pairing.merged.entry.dtype]
+    tolerances = _Tolerances(left, right, way)
+    is_toleranced = pairing.merged.entry.dtype == "F32"
+    counts, sums = np.zeros(NUM_COUNTS, np.int64), np.zeros(NUM_SUMS)
+    scratch = space.scratch(columns)
+    explained, worst, num_missing = space.explained, space.worst, 0
+    found = Evidence(num_elements=rows * columns)
+    no_rows, no_columns = np.zeros(0, np.float32), np.zeros(0, np.float32)
+    relative = HALF_FLOAT_ROUNDOFF if way.factors_in else 0.0
+    for tile in _tiles(pairing, other_base or pairing.base, way, space):
+        stop = tile.start + len(tile.base)
+        product = space.buffers.array("delta", (stop - tile.start, columns), np.float32)
+        if unscaled is None:
+            np.matmul(left[tile.start : stop], right, out=product)
+        else:
+            product[:] = _low_product(unscaled, tile.start, stop, way.factors_in)
+        wrong_rows = space.buffers.array("wrong_rows", (len(product),), np.int64)
+        row_tolerance, column_tolerance = tolerances.of(tile.start, stop) if is_toleranced else (no_rows, no_columns)
+        num_wrong = tally(
+            tile.base, tile.base_shift, tile.merged, tile.merged_shift, product, way.delta_first, rounding,
+            row_tolerance, column_tolerance, scratch.bits, scratch.values, counts, sums, wrong_rows,
+        )  # fmt: skip
+        found.num_compared += product.size
+        if not num_wrong:
+            continue
+        is_mostly_wrong = num_wrong > MOSTLY * product.size
+        if stop_early and is_mostly_wrong:
+            found.num_wrong += num_wrong
+            break
+        if is_mostly_wrong and found.worst is not None:
+            # No tolerance makes this right: the counts will do.
+            found.num_wrong += num_wrong
+            found.num_wrong_and_base += int(counts[WRONG_AND_SAME]) - num_missing
+        else:
+            row_tolerance, column_tolerance = tolerances.of(tile.start, stop)
+            explained[:], worst[:] = 0, 0
+            explain(
+                tile.base, tile.base_shift, tile.merged, tile.merged_shift, product, way.delta_first, rounding,
+                row_tolerance, column_tolerance, relative, scratch.bits, scratch.values, explained, wrong_rows, worst,
+            )  # fmt: skip
+            found.num_wrong += int(explained[WRONG])
+            found.num_wrong_and_base += int(explained[WRONG_AND_BASE])
+            found.num_non_finite += int(explained[NON_FINITE])
+            if worst[4] > 0 and (found.worst is None or worst[4] > abs(found.worst.expected - found.worst.got)):
+                found.worst = _worst(worst, tile.start, pairing.flipped)
+        num_missing = int(counts[WRONG_AND_SAME])
+        found.wrong_lines |= {tile.start + int(row): int(wrong_rows[row]) for row in np.flatnonzero(wrong_rows)}
+    found.num_same, found.num_visible = int(counts[SAME]), int(counts[VISIBLE])
+    found.delta_squared, found.delta_times_change, found.change_squared = (float(each) for each in sums)
+    if found.num_wrong and not found.num_non_finite and not np.isfinite(found.change_squared):
+        found.num_non_finite = 1  # in a tile that was not looked at element by element
+    return found
+
+
+def compare_unchanged(pairing: Pairing, space: Workspace) -> Evidence:
+    """Evidence that a weight is base's, bit for bit, or rounded to merged's dtype where that is another."""
+    found = Evidence(num_elements=pairing.num_elements)
+    is_plain = pairing.base.entry.dtype == pairing.merged.entry.dtype and _is_whole(pairing.base, pairing.merged)
+    for start, base, merged in _flat(pairing, space) if is_plain else _converted(pairing, space):
+        found.num_compared += base.size
+        if _equal(base, merged):
+            continue
+        dtype = pairing.merged.entry.dtype
+        wrong = base != merged
+        if dtype in ROUNDINGS:
+            expected, got = widen(base, dtype), widen(merged, dtype)
+            wrong &= ~(np.isnan(expected) & np.isnan(got))
+            found.num_non_finite += int((wrong & ~np.isfinite(got)).sum())
+            _note_worst(found, pairing.shape[1], pairing.flipped, start, wrong, expected, got)
+        found.num_wrong += int(wrong.sum())
+    return found
+
+
+def compare_held(expected: np.ndarray, merged: Place, base: Place | None, space: Workspace) -> Evidence:
+    """Evidence that a weight is what `expected` (float32, flat) is when stored as merged is.
+
+    `num_wrong_and_base` counts the elements that are wrong and base's, if base has as many.
+    """
+    dtype = merged.entry.dtype
+    wanted, got = narrow(expected, dtype), _all_bits(merged, space, "merged")
+    found = Evidence(num_elements=wanted.size, num_compared=wanted.size)
+    expected_values, got_values = widen(wanted, dtype), widen(got, dtype)
+    wrong = (expected_values != got_values) & ~(np.isnan(expected_values) & np.isnan(got_values))
+    found.num_wrong = int(wrong.sum())
+    found.num_non_finite = int((wrong & ~np.isfinite(got_values)).sum())
+    if base is not None and base.entry.dtype in FLOATS and base.shape == merged.shape:
+        before = narrow(widen(_all_bits(base, space, "base"), base.entry.dtype), dtype)
+        found.num_wrong_and_base = int((wrong & (before == got)).sum())
+        found.num_visible = int((wanted != before).sum())
+        found.num_same = int((got == before).sum())
+    else:
+        found.num_visible = wanted.size
+    columns = merged.shape[-1] if len(merged.shape) == 2 else wanted.size
+    _note_worst(found, columns, False, 0, wrong, expected_values, got_values)
+    return found
+
+
+class _Tolerances:
+    """How far the product of two float32 factors may lie from another one of the same: made when first asked for."""
+
+    def __init__(self, left: np.ndarray, right: np.ndarray, way: Way) -> None:
+        self._left, self._right, self._way = left, right, way
+        self._columns: np.ndarray | None = None
+
+    def of(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of these rows, and of all columns: an element's is the product of both (Cauchy and Schwarz)."""
+        if self._columns is None:
+            self._columns = np.sqrt(np.einsum("rc,rc->c", self._right, self._right)).astype(np.float32)
+        left = self._left[start:stop]
+        # Each of two products of R terms is off by R roundings at most, and both by that of the scale.
+        roundoff = 2 * (left.shape[1] + 4) * UNIT_ROUNDOFF + self._way.tolerance
+        lengths = np.sqrt(np.einsum("nr,nr->n", left, left))
+        return (lengths * np.float32(roundoff)).astype(np.float32), self._columns
+
+
+def _low_product(delta: LowRank, start: int, stop: int, dtype: str) -> np.ndarray:
+    product = rounded(delta.left[start:stop], dtype) @ rounded(delta.right, dtype)
+    return rounded(rounded(product, dtype) * np.float32(delta.scale), dtype)
+
+
+def _tiles(pairing: Pairing, base: Place, way: Way, space: Workspace) -> Iterator[Tile]:
+    rows, columns = pairing.shape
+    tile_rows = min(rows, max(MIN_TILE_ROWS, TILE_ELEMENTS // columns))
+    block_rows = max(1, BLOCK_BYTES // (4 * columns * tile_rows)) * tile_rows
+    for start in range(0, rows, block_rows):
+        stop = min(start + block_rows, rows)
+        base_bits, base_shift = _block(base, pairing, start, stop, space, "base")
+        if way.base_first:
+            values = widen(base_bits, "BF16") if base_shift else base_bits.view(np.float32)
+            base_bits, base_shift = rounded(values, pairing.merged.entry.dtype).view(np.uint32), NO_SHIFT
+        merged_bits, merged_shift = _block(pairing.merged, pairing, start, stop, space, "merged")
+        for row in range(0, stop - start, tile_rows):
+            some = slice(row, row + tile_rows)
+            yield Tile(start + row, base_bits[some], base_shift, merged_bits[some], merged_shift)
+
+
+def _block(
+    place: Place, pairing: Pairing, start: int, stop: int, space: Workspace, use: str
+) -> tuple[np.ndarray, np.uint32]:
+    """Bits, and how far to shift them left to have float32's: 0 for float16, whose numbers are made here."""
+    if len(place.shape) == 1:
+        bits = read_flat(space.files, place.entry, 0, place.shape[0], space.buffers, use)[None]
+    else:
+        bits = read_rows(space.files, place, pairing.flipped, start, stop, space.buffers, use)
+    if place.entry.dtype == "F16":
+        return widen(bits, "F16").view(np.uint32), NO_SHIFT
+    return bits, SHIFTS.get(place.entry.dtype, NO_SHIFT)
+
+
+def _flat(pairing: Pairing, space: Workspace) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Pieces of both as they are stored."""
+    num_elements = pairing.num_elements
+    first = [0 if place.expert is None else place.expert * num_elements for place in (pairing.base, pairing.merged)]
+    piece = BLOCK_BYTES // 2
+    for start in range(0, num_elements, piece):
+        stop = min(start + piece, num_elements)
+        base = read_flat(space.files, pairing.base.entry, first[0] + start, first[0] + stop, space.buffers, "base")
+        merged = read_flat(
+            space.files, pairing.merged.entry, first[1] + start, first[1] + stop, space.buffers, "merged"
+        )
+        yield start, base, merged
+
+
+def _converted(pairing: Pairing, space: Workspace) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Pieces of both as bits of merged's dtype, walked as base is stored."""
+    rows, columns = pairing.shape
+    block_rows = max(1, BLOCK_BYTES // (4 * max(columns, 1)))
+    same_dtype = pairing.base.entry.dtype == pairing.merged.entry.dtype
+    for start in range(0, rows, block_rows):
+        stop = min(start + block_rows, rows)
+        if len(pairing.base.shape) == 2:
+            base, merged = (
+                read_rows(space.files, place, pairing.flipped, start, stop, space.buffers, use)
+                for place, use in ((pairing.base, "base"), (pairing.merged, "merged"))
+            )
+        else:
+            base, merged = _all_bits(pairing.base, space, "base"), _all_bits(pairing.merged, space, "merged")
+        if not same_dtype:
+            base = narrow(widen(base, pairing.base.entry.dtype), pairing.merged.entry.dtype)
+        yield start * columns, base.reshape(-1), merged.reshape(-1)
+
+
+def _all_bits(place: Place, space: Workspace, use: str) -> np.ndarray:
+    """A whole weight in the site's own orientation, flat."""
+    if len(place.shape) == 2:
+        return read_rows(space.files, place, False, 0, place.shape[0], space.buffers, use).reshape(-1)
+    num_elements = int(np.prod(place.shape, dtype=np.int64))
+    return read_flat(space.files, place.entry, 0, num_elements, space.buffers, use)
+
+
+def _is_whole(base: Place, merged: Place) -> bool:
+    """Whether both are stored without gaps, and in the same orientation."""
+    return all(
+        not place.transposed and (place.expert is None or place.shape == place.entry.shape[1:])
+        for place in (base, merged)
+    )
+
+
+def _equal(first: np.ndarray, second: np.ndarray) -> bool:
+    """Eight bytes at a time, which is several times as fast."""
+    whole = first.nbytes // 8 * 8
+    one, other = first.view(np.uint8), second.view(np.uint8)
+    return bool(
+        np.array_equal(one[:whole].view(np.uint64), other[:whole].view(np.uint64))
+        and np.array_equal(one[whole:], other[whole:])
+    )
+
+
+def _note_worst(
+    found: Evidence,
+    columns: int,
+    flipped: bool,
+    start: int,
+    wrong: np.ndarray,
+    expected: np.ndarray,
+    got: np.ndarray,
+) -> None:
+    if not wrong.any():
+        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.where(wrong, np.nan_to_num(np.abs(expected - got), nan=np.inf), -1.0)
+        at = int(distance.argmax())
+        if found.worst is not None and abs(found.worst.expected - found.worst.got) >= distance[at]:
+            return
+    row, column = divmod(start + at, max(columns, 1))
+    row, column = (column, row) if flipped else (row, column)
+    found.worst = Worst(row, column, float(expected[at]), float(got[at]))
+
+
+def _worst(worst: np.ndarray, start: int, flipped: bool) -> Worst:
+    row, column = start + int(worst[0]), int(worst[1])
+    row, column = (column, row) if flipped else (row, column)
+    return Worst(row, column, float(worst[2]), float(worst[3]))

@@ -1,0 +1,354 @@
+"""What happened to a weight that is not as predicted: the hypothesis that reproduces what is stored, or what is known.
+
+A hypothesis is screened on a sample of rows, by its direction, and believed when it gives the stored bits of the whole
+weight. Owns the order in which causes are tried; knows the catalogue, and no findings' severity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import nlargest
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.verify.blocks import read_rows
+from harness.verify.compare import (
+    BASE_FIRST,
+    BFLOAT16_FACTORS,
+    BOTH_FIRST,
+    DELTA_FIRST,
+    FLOAT16_FACTORS,
+    SUM,
+    TF32_DELTA_FIRST,
+    TF32_PRODUCT,
+    Evidence,
+    Pairing,
+    Way,
+    Workspace,
+    compare,
+)
+from harness.verify.dtypes import rounded, widen
+from harness.verify.factors import LowRank
+from harness.verify.hypotheses import (
+    GATE_UP,
+    PERMUTED,
+    WRONG_LAYOUT,
+    WRONG_SCALE,
+    WRONG_VALUES,
+    Hypothesis,
+    Neighbours,
+    Slot,
+    others,
+    readings,
+    scales,
+)
+from harness.verify.places import Place
+from harness.verify.records import AdapterConfig
+from harness.verify.survey import SiteEvidence
+
+SAMPLE_ROWS = 24
+SURE_COSINE = 0.98
+"""Above it a change is the delta times a number, but for rounding."""
+LIKELY_COSINE = 0.3
+"""Above it, and well above every other's, a hypothesis tells the direction, though not each bit."""
+NUM_TRIED = 3
+"""Hypotheses whose every bit is compared."""
+NEARLY_ONE = 0.25
+"""How far off 1 a measured scale is at most, where a merge is right but less exact."""
+TYPICALLY_OFF = 8.0
+"""The bound of a product's error over its usual size."""
+ROUNDOFF = {"F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}
+SPREAD = 0.02
+"""Of the wrong elements that a less exact product would give, so many must be there for it to be one."""
+MAX_TURNED_ELEMENTS = 1 << 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What happened to one weight."""
+
+    kind: str
+    message: str
+    expected: str = ""
+    got: str = ""
+    is_right: bool = False
+    """It is merged, if less exactly than it could be."""
+    is_whole: bool = True
+    """All of the weight, not some rows of it."""
+
+
+class Sample(NamedTuple):
+    """Some rows of a weight in its own orientation, float32."""
+
+    rows: np.ndarray
+    base: np.ndarray
+    merged: np.ndarray
+
+
+def diagnose(seen: SiteEvidence, neighbours: Neighbours, config: AdapterConfig, space: Workspace) -> Diagnosis:
+    """The cause for a weight that could be compared and is wrong."""
+    pairing, evidence = seen.pairing, seen.evidence
+    assert pairing is not None and evidence is not None
+    slot = Slot(seen.job, seen.index)
+    if not seen.is_finite:
+        return Diagnosis(kind="non_finite", message="the adapter's factors are not finite, and so is no merge of them")
+    if evidence.num_non_finite:
+        count = f"{evidence.num_non_finite} of {evidence.num_elements}"
+        return Diagnosis(kind="non_finite", message="holds numbers that are not finite, where base's are", got=count)
+    if evidence.num_same == evidence.num_elements:
+        return Diagnosis(
+            kind="delta_missing", message="is base's: the delta is not in it", expected="delta", got="base"
+        )
+    if seen.is_zero:
+        return _values(evidence, "its delta is zero, and it changed")
+    if seen.job.pair.magnitude is not None:
+        return _without_magnitude(slot, pairing, evidence, space)
+    sample = _sample(pairing, evidence, space)
+    found = (
+        _less_exact(slot, pairing, evidence, sample, space)
+        or _another_delta(slot, pairing, neighbours, config, evidence, sample, space)
+        or _another_weight(slot, pairing, neighbours, sample, space)
+        or _in_part(evidence)
+    )
+    return found or _values(evidence, "is not what a merge of this adapter gives")
+
+
+def _less_exact(slot: Slot, pairing: Pairing, evidence: Evidence, sample: Sample, space: Workspace) -> Diagnosis | None:
+    """A product of factors that were rounded before, or by hardware that multiplies with fewer bits."""
+    if abs(_direction(slot.delta, sample).factor - 1) > NEARLY_ONE:
+        return None
+    for way, why in (
+        (BFLOAT16_FACTORS, "its factors and their product were rounded to bfloat16 before the sum"),
+        (FLOAT16_FACTORS, "its factors and their product were rounded to float16 before the sum"),
+        (TF32_PRODUCT, "its product was made with fewer bits than float32 has, as with TF32"),
+        (TF32_DELTA_FIRST, "its product was made with fewer bits than float32 has, as with TF32"),
+    ):
+        other = compare(pairing, slot.delta, way, space, stop_early=not way.tolerance)
+        if other.explains and (not way.tolerance or _is_spread(slot.delta, evidence, sample, way, pairing)):
+            return Diagnosis(kind="merge_rounding", message=why, is_right=True, got=_residual(evidence))
+    return None
+
+
+def _is_spread(delta: LowRank, evidence: Evidence, sample: Sample, way: Way, pairing: Pairing) -> bool:
+    """Whether as many elements are off as such a product would give: a single one that is off was not made by it."""
+    lengths = np.linalg.norm(delta.left[sample.rows], axis=1)[:, None] * np.linalg.norm(delta.right, axis=0)[None, :]
+    off = abs(delta.scale) * way.tolerance * lengths / TYPICALLY_OFF
+    distance = 2 * ROUNDOFF[pairing.merged.entry.dtype] * np.abs(sample.merged)
+    expected = float(np.minimum(1.0, off / np.maximum(distance, np.finfo(np.float32).tiny)).mean())
+    return evidence.num_wrong >= SPREAD * expected * evidence.num_elements
+
+
+def _another_delta(
+    slot: Slot,
+    pairing: Pairing,
+    neighbours: Neighbours,
+    config: AdapterConfig,
+    evidence: Evidence,
+    sample: Sample,
+    space: Workspace,
+) -> Diagnosis | None:
+    """Its own delta in another scale, read in another way, or another weight's: whichever gives the stored bits."""
+    own = Hypothesis(WRONG_SCALE, "", slot.delta)
+    own_direction = _direction(own.delta, sample)
+    best, best_direction = own, own_direction
+    for stage in (chain([own], readings(slot)), others(slot, neighbours)):
+        directed = ((_direction(each.delta, sample), each) for each in stage)
+        for direction, hypothesis in nlargest(NUM_TRIED, directed, key=lambda pair: abs(pair[0].cosine)):
+            if found := _scaled(slot, pairing, config, hypothesis, direction, space):
+                return found
+            if abs(direction.cosine) > abs(best_direction.cosine):
+                best, best_direction = hypothesis, direction
+    cosine, factor = abs(best_direction.cosine), best_direction.factor
+    if best is own and cosine >= SURE_COSINE and abs(factor - 1) > _uncertainty(own_direction, sample):
+        return Diagnosis(
+            kind="delta_wrong_sign" if factor < 0 else WRONG_SCALE,
+            message="the delta is scaled wrongly",
+            expected="1 times the delta",
+            got=f"about {factor:.4g} times",
+        )
+    if best is not own and cosine >= max(LIKELY_COSINE, 2 * abs(own_direction.cosine)):
+        return Diagnosis(kind=best.kind, message=f"{best.message}, nearly", got=f"{factor:.3g} times that delta")
+    return None
+
+
+def _scaled(
+    slot: Slot,
+    pairing: Pairing,
+    config: AdapterConfig,
+    hypothesis: Hypothesis,
+    direction: Direction,
+    space: Workspace,
+) -> Diagnosis | None:
+    """The hypothesis in the scale that was measured, if that gives the stored bits."""
+    is_own = not hypothesis.message
+    for factor, kind, why in _factors(slot, config, direction):
+        if (is_own and factor == 1.0) or not _gives(pairing, hypothesis.delta.times(factor), space):
+            continue
+        if is_own:
+            return Diagnosis(kind=kind, message=why, expected="1 times the delta", got=f"{factor:.6g} times")
+        more = "" if factor == 1.0 else f", and {why}"
+        return Diagnosis(kind=hypothesis.kind, message=hypothesis.message + more)
+    return None
+
+
+def _uncertainty(direction: Direction, sample: Sample) -> float:
+    """Of a factor that was measured in what rounding has left."""
+    return 3 * math.sqrt(max(1 - direction.cosine**2, 0.0) / max(sample.base.size, 1)) + 1e-4
+
+
+class Direction(NamedTuple):
+    """Of a change against a delta."""
+
+    cosine: float
+    factor: float
+    """By which the delta, as far as it shows, is in the change."""
+
+
+def _direction(delta: LowRank, sample: Sample) -> Direction:
+    if delta.left.shape[0] <= int(sample.rows.max(initial=0)) or delta.right.shape[1] != sample.base.shape[1]:
+        return Direction(0.0, 0.0)
+    product = (delta.left[sample.rows] @ delta.right).astype(np.float64) * delta.scale
+    change = sample.merged.astype(np.float64) - sample.base
+    squared, across = float((product**2).sum()), float((product * change).sum())
+    norm = math.sqrt(squared * float((change**2).sum()))
+    return Direction(across / norm if norm > 0 else 0.0, across / squared if squared > 0 else 0.0)
+
+
+def _factors(slot: Slot, config: AdapterConfig, direction: Direction) -> Iterator[tuple[float, str, str]]:
+    """Scales that are near what was measured, those with a name first."""
+    measured = direction.factor
+    tolerance = 0.02 + 2 * math.sqrt(max(1 - direction.cosine**2, 0.0))
+    if abs(measured - 1) <= tolerance:
+        yield 1.0, WRONG_SCALE, ""
+    for scale in scales(slot, config):
+        if abs(measured / scale.factor - 1) <= tolerance:
+            yield scale.factor, scale.kind, scale.why
+    for digits in (1, 2, 3, 4, 6):
+        factor = float(f"{measured:.{digits}g}")
+        if factor not in (0.0, 1.0):
+            yield factor, "delta_wrong_sign" if factor < 0 else WRONG_SCALE, f"the delta is scaled by {factor:g}"
+
+
+def _gives(pairing: Pairing, delta: LowRank, space: Workspace, base: Place | None = None) -> bool:
+    ways = [SUM, DELTA_FIRST]
+    if pairing.base.entry.dtype != pairing.merged.entry.dtype:
+        ways += [BASE_FIRST, BOTH_FIRST]
+    return any(compare(pairing, delta, way, space, other_base=base, stop_early=True).explains for way in ways)
+
+
+def _another_weight(
+    slot: Slot, pairing: Pairing, neighbours: Neighbours, sample: Sample, space: Workspace
+) -> Diagnosis | None:
+    """The whole of another weight, with its own delta or without any."""
+    size = float(np.linalg.norm(sample.base))
+    if not float(np.linalg.norm(sample.merged - sample.base)) > 0.2 * size:
+        return None
+    for kind, what, candidates in (
+        (GATE_UP, "is the other of gate and up", neighbours.parts(slot)),
+        (PERMUTED, "is another expert's", neighbours.experts(slot)),
+        (WRONG_VALUES, "is another layer's", neighbours.layers(slot)),
+    ):
+        for other in candidates:
+            place = other.job.pairings[other.number]
+            if place is None or place.base.shape != pairing.base.shape:
+                continue
+            base = _rows(place.base, sample.rows, space)
+            if not np.linalg.norm(sample.merged - base) < 0.5 * np.linalg.norm(sample.merged - sample.base):
+                continue
+            name = other.site.part if kind == GATE_UP else other.site.expert if kind == PERMUTED else other.site.layer
+            if _gives(pairing, other.delta, space, place.base):
+                return Diagnosis(kind=kind, message=f"{what} ({name}), with its delta")
+            if _gives(pairing, slot.delta, space, place.base):
+                return Diagnosis(kind=kind, message=f"{what} ({name}), with the delta of this one")
+            return Diagnosis(kind=kind, message=f"{what} ({name})")
+    return _turned(slot, pairing, space)
+
+
+def _turned(slot: Slot, pairing: Pairing, space: Workspace) -> Diagnosis | None:
+    """A square weight that is stored transposed."""
+    rows, columns = pairing.base.shape
+    if rows != columns or rows * columns > MAX_TURNED_ELEMENTS:
+        return None
+    every = np.arange(rows)
+    base, merged = _rows(pairing.base, every, space), _rows(pairing.merged, every, space)
+    delta = slot.delta
+    summed = base + (delta.left @ delta.right) * np.float32(delta.scale)
+    dtype = pairing.merged.entry.dtype
+    if np.allclose(rounded(summed, dtype).T, merged, rtol=1e-2 if dtype != "F32" else 1e-5, atol=1e-6):
+        return Diagnosis(kind=WRONG_LAYOUT, message="is stored transposed, with its delta")
+    return None
+
+
+def _in_part(evidence: Evidence) -> Diagnosis | None:
+    """Some of it is merged, and the rest is base's."""
+    if evidence.num_wrong_and_base < evidence.num_wrong or evidence.num_wrong == evidence.num_visible:
+        return None
+    lines = sorted(evidence.wrong_lines)
+    where = f"in {len(lines)} of its rows ({_ranges(lines)})"
+    return Diagnosis(
+        kind="delta_missing",
+        message=f"is base's {where}, and merged in the others",
+        expected="delta in all of it",
+        got=f"{elements(evidence)} without",
+        is_whole=False,
+    )
+
+
+def _without_magnitude(slot: Slot, pairing: Pairing, evidence: Evidence, space: Workspace) -> Diagnosis:
+    if _gives(pairing, slot.delta, space):
+        return Diagnosis(kind=WRONG_VALUES, message="DoRA's magnitude was left out: only B @ A was merged")
+    return _in_part(evidence) or _values(evidence, "is not what a merge with DoRA gives")
+
+
+def _values(evidence: Evidence, what: str) -> Diagnosis:
+    worst = evidence.worst
+    if worst is None:
+        return Diagnosis(kind=WRONG_VALUES, message=f"{what}: {elements(evidence)}")
+    return Diagnosis(
+        kind=WRONG_VALUES,
+        message=f"{what}: {elements(evidence)}",
+        expected=f"{worst.expected:.7g}",
+        got=f"{worst.got:.7g}",
+    )
+
+
+def elements(evidence: Evidence) -> str:
+    """How many elements are wrong, and where the worst of them is."""
+    at = "" if evidence.worst is None else f" at [{evidence.worst.row}, {evidence.worst.column}]"
+    if evidence.num_wrong == 1:
+        return f"1 element of {evidence.num_elements}{at}"
+    return f"{evidence.num_wrong} of {evidence.num_elements} elements" + (f", most{at}" if at else "")
+
+
+def _residual(evidence: Evidence) -> str:
+    return "" if evidence.residual is None else f"{evidence.residual:.2g} of the delta off"
+
+
+def _sample(pairing: Pairing, evidence: Evidence, space: Workspace) -> Sample:
+    """Rows that are wrong, evenly over the weight; any, where it is walked by columns."""
+    num_rows = pairing.base.shape[0]
+    lines = np.arange(num_rows) if pairing.flipped else np.array(sorted(evidence.wrong_lines) or [0])
+    rows = lines[np.unique(np.linspace(0, len(lines) - 1, min(SAMPLE_ROWS, len(lines))).astype(np.int64))]
+    return Sample(rows, _rows(pairing.base, rows, space), _rows(pairing.merged, rows, space))
+
+
+def _rows(place: Place, rows: np.ndarray, space: Workspace) -> np.ndarray:
+    """These rows of a weight, in its own orientation, float32."""
+    read = (read_rows(space.files, place, False, int(row), int(row) + 1, space.buffers, "sample") for row in rows)
+    return np.concatenate([widen(bits, place.entry.dtype).copy() for bits in read])
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """`0 to 3, 7`: at most four of them."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = [str(first) if first == last else f"{first} to {last}" for first, last in runs[:4]]
+    return ", ".join(shown) + (f" and {len(runs) - 4} more" if len(runs) > 4 else "")

@@ -1,0 +1,204 @@
+"""The factors of a pair as a site's low-rank delta, under any way to read them.
+
+Owns what layouts and packings mean (`harness/checkpoints/packing.py` has the words) and which of them a configuration
+says. Two things that a file does not say: whether the factors of fused experts are for the parameter as it lies in
+memory (`standard`) or for its transpose (`swapped`), and which columns of lora_B are an expert's (`rank_major`: e::E;
+`grouped_by_expert`: e*R to (e+1)*R). Whatever is read wrongly somewhere is again a pair of small matrices, which makes
+every hypothesis as cheap as the right one. Knows nothing of what a checkpoint holds.
+
+Shapes: E experts, R rank of one expert.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from packaging.version import InvalidVersion, Version
+
+from harness.checkpoints.safetensors_file import TensorEntry
+from harness.verify.blocks import Buffers, Files, read_flat
+from harness.verify.dtypes import widen
+from harness.verify.kernels import columns_by_expert
+from harness.verify.records import AdapterConfig, FactorPair
+from harness.verify.targets import Target
+
+FusedLayout = Literal["standard", "swapped"]
+Packing = Literal["rank_major", "grouped_by_expert"]
+SWAPPING_SINCE = Version("0.19.0")
+"""From this release of PEFT on, experts stored (E, out, in) have their factors in the order of a Linear's."""
+
+
+class Reading(NamedTuple):
+    """One way to read the factors of fused experts."""
+
+    layout: FusedLayout = "standard"
+    packing: Packing = "rank_major"
+    """Of lora_B."""
+    a_packing: Packing = "grouped_by_expert"
+    """Of lora_A's rows, which PEFT packs expert by expert."""
+
+
+class LowRank(NamedTuple):
+    """A delta: scale * left @ right."""
+
+    left: np.ndarray
+    """(rows, R), float32."""
+    right: np.ndarray
+    """(R, columns), float32."""
+    scale: float
+
+    @property
+    def T(self) -> LowRank:
+        """Of the transpose."""
+        return LowRank(np.ascontiguousarray(self.right.T), np.ascontiguousarray(self.left.T), self.scale)
+
+    def times(self, factor: float) -> LowRank:
+        """The same delta, scaled."""
+        return self._replace(scale=self.scale * factor)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing comes of it; a factor that is not finite is not zero."""
+        return self.scale == 0 or not self.left.any() or not self.right.any()
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every number of the factors is."""
+        return bool(np.isfinite(self.left).all() and np.isfinite(self.right).all())
+
+
+@dataclass(frozen=True)
+class Factors:
+    """One pair's factors for its target, read when they are first asked for, and forgotten when told to."""
+
+    pair: FactorPair
+    target: Target
+    files: Files
+    _held: dict[str, np.ndarray]
+    _lock: threading.Lock
+
+    @classmethod
+    def of(cls, pair: FactorPair, target: Target, files: Files) -> Factors:
+        """Nothing is read yet."""
+        return cls(pair, target, files, {}, threading.Lock())
+
+    @property
+    def scale(self) -> float:
+        """alpha over rank, or its root."""
+        return self.pair.scaling
+
+    @property
+    def num_experts(self) -> int:
+        """1 for what is not fused."""
+        return self.target.num_experts or 1
+
+    @property
+    def possible(self) -> tuple[Reading, ...]:
+        """Readings that shapes leave; more than one if only a version or a marker can tell."""
+        if self.target.num_experts is None:
+            return (Reading(),)
+        rows, columns = self.target.shape
+        made = (self.pair.b.shape[0], self.pair.a.shape[1])
+        shapes: dict[FusedLayout, tuple[int, int]] = {"standard": (rows, columns), "swapped": (columns, rows)}
+        return tuple(Reading(layout) for layout, shape in shapes.items() if made == shape)
+
+    def delta(self, site: int, reading: Reading, *, rows: slice | None = None) -> LowRank:
+        """The delta of the target's site with this number, (out, in); of other `rows` if that is said."""
+        if self.target.num_experts is None:
+            a, b = self.matrix("a"), self.matrix("b")
+            left, right = (b, a) if self.target.orientation == "out_in" else (a.T, b.T)
+            return LowRank(np.ascontiguousarray(left), np.ascontiguousarray(right), self.scale)
+        expert, part = divmod(site, len(self.target.parts))
+        rows = self.target.rows[part] if rows is None else rows
+        b_OR = self.b_of(expert, reading.packing)
+        a_RI = self.a_of(expert, reading.a_packing)
+        # In memory (rows, columns): B @ A, or its transpose. Then (out, in), of which a part has some rows.
+        is_plain = (reading.layout == "standard") == (self.target.orientation == "out_in")
+        left, right = (b_OR, a_RI) if is_plain else (a_RI.T, b_OR.T)
+        return LowRank(np.ascontiguousarray(left[rows]), np.ascontiguousarray(right), self.scale)
+
+    def a_of(self, expert: int, packing: Packing) -> np.ndarray:
+        """(R, ·): an expert's rows of lora_A."""
+        a = self.matrix("a")
+        rank = a.shape[0] // self.num_experts
+        return (
+            a[expert * rank : (expert + 1) * rank] if packing == "grouped_by_expert" else a[expert :: self.num_experts]
+        )
+
+    def b_of(self, expert: int, packing: Packing) -> np.ndarray:
+        """(·, R): an expert's columns of lora_B."""
+        if packing == "rank_major":
+            b_OR: np.ndarray = self._b_by_expert()[expert]
+            return b_OR
+        rank = self.pair.b.shape[1] // self.num_experts
+        return self.matrix("b")[:, expert * rank : (expert + 1) * rank]
+
+    def matrix(self, which: Literal["a", "b"]) -> np.ndarray:
+        """lora_A or lora_B as the file has it, float32."""
+        with self._lock:
+            return self._matrix(which)
+
+    def release(self) -> None:
+        """Forget what was read."""
+        with self._lock:
+            self._held.clear()
+
+    def _matrix(self, which: Literal["a", "b"]) -> np.ndarray:
+        if which not in self._held:
+            entry = self.pair.a if which == "a" else self.pair.b
+            self._held[which] = read_values(self.files, entry)
+        return self._held[which]
+
+    def _b_by_expert(self) -> np.ndarray:
+        """(E, ·, R)."""
+        with self._lock:
+            if "b_by_expert" not in self._held:
+                b = self._matrix("b")
+                out = np.empty((self.num_experts, b.shape[0], b.shape[1] // self.num_experts), np.float32)
+                columns_by_expert(b, self.num_experts, out)
+                self._held["b_by_expert"] = out
+                del self._held["b"]  # the same numbers again, which only other packings need
+            return self._held["b_by_expert"]
+
+
+def read_values(files: Files, entry: TensorEntry) -> np.ndarray:
+    """All of a tensor as float32, in memory of its own. For what is small: factors, vectors."""
+    num_elements = int(np.prod(entry.shape, dtype=np.int64))
+    bits = read_flat(files, entry, 0, num_elements, Buffers(), "")
+    return widen(bits, entry.dtype).reshape(entry.shape)
+
+
+def stated_readings(config: AdapterConfig, target: Target, possible: Sequence[Reading]) -> tuple[Reading, ...]:
+    """Of the readings that shapes leave, those that the configuration does: one, where it says enough.
+
+    What says it is PEFT's version for the layout, and unsloth_zoo's marker for the packing (else it is PEFT's).
+    """
+    readings = [_packed(reading, config) for reading in possible]
+    if len(readings) < 2:
+        return tuple(readings)
+    layouts = _stated_layouts(config, target)
+    return tuple(reading for reading in readings if reading.layout in layouts)
+
+
+def _packed(reading: Reading, config: AdapterConfig) -> Reading:
+    if config.lora_b_layout == "grouped_by_expert":
+        return reading._replace(packing="grouped_by_expert")
+    return reading
+
+
+def _stated_layouts(config: AdapterConfig, target: Target) -> tuple[FusedLayout, ...]:
+    try:
+        version = Version(config.peft_version)
+    except InvalidVersion:
+        return ("standard", "swapped")
+    # A development version is of the release that it leads to.
+    if Version(version.base_version) < SWAPPING_SINCE:
+        return ("swapped",)
+    if target.orientation == "out_in":
+        return ("standard",)
+    # 0.19 and later swaps unless the module says that it is transposed, which depends on transformers (targets.py).
+    return ("swapped",) if target.is_transposed else ("standard", "swapped")

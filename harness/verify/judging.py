@@ -1,0 +1,321 @@
+"""From evidence to findings: what is wrong with each weight, how much of the delta survived, what could not be told.
+
+Owns the words for it. Reads values again only to find out what happened to a weight that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.verify.compare import Evidence, Pairing, Workspace, compare_unchanged
+from harness.verify.diagnosis import Diagnosis, diagnose, elements
+from harness.verify.factors import Reading
+from harness.verify.hypotheses import Neighbours
+from harness.verify.places import Place, Site
+from harness.verify.records import AdapterConfig, Finding, Severity
+from harness.verify.report import ExpertCounts, LayoutSeen, PassthroughCounts, SiteSeen, State, TensorCounts, Verdict
+from harness.verify.survey import Crew, SiteEvidence, Survey
+from harness.verify.verdicts import count_experts, count_tensors, in_order, verdict_of
+from harness.verify.work import HeldJob
+
+LOST = 0.5
+"""Of the delta, by projection, over all adapted weights: less is LOST_TO_ROUNDING."""
+WORN = 0.9
+"""And less than this is a warning."""
+ALL = "all of it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """All of a report but what was read."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    tensors: TensorCounts
+    experts: ExpertCounts
+    passthrough: PassthroughCounts
+    layout: LayoutSeen
+    sites: tuple[SiteSeen, ...]
+
+
+def judge(
+    seen: Survey, doubles: Sequence[Pairing], structure: Iterable[Finding], config: AdapterConfig, crew: Crew
+) -> Judgement:
+    """The verdict on a merged checkpoint. `structure` is what was found before a value was read."""
+    structure = tuple(structure)
+    diagnoses = _diagnoses(seen.sites, config, crew)
+    sites = [_site_seen(each, diagnosis) for each, diagnosis in zip(seen.sites, diagnoses, strict=True)]
+    whole = [_held(job, evidence) for job, evidence in seen.held]
+    whole += [_bias(job.site, job.pairing, evidence) for job, evidence in seen.biases]
+    sites += [site for site, _ in whole]
+    findings = [
+        *structure,
+        *(_told(each, found) for each, found in zip(seen.sites, diagnoses, strict=True) if found is not None),
+        *(finding for _, finding in whole if finding is not None),
+        *_changed(seen.unchanged),
+        *_doubled(doubles, crew),
+        *_survival(seen.sites, sites),
+        *powerless(sites),
+        *_ambiguous(seen.sites),
+    ]
+    adapted = frozenset(_stored_names(seen))
+    return Judgement(
+        verdict=verdict_of(findings, sites, adapted, Verdict.CONTAINS),
+        findings=in_order(findings, adapted),
+        tensors=count_tensors(sites),
+        experts=count_experts(sites),
+        passthrough=PassthroughCounts(
+            compared=len(seen.unchanged), identical=sum(not evidence.num_wrong for _, evidence in seen.unchanged)
+        ),
+        layout=_layout(seen.sites, findings),
+        sites=tuple(sites),
+    )
+
+
+def _diagnoses(sites: Sequence[SiteEvidence], config: AdapterConfig, crew: Crew) -> list[Diagnosis | None]:
+    """What happened to each weight that is wrong; of one pair of factors after the other, as each fills memory."""
+    jobs = {id(each.job): each.job for each in sites}
+    neighbours = Neighbours(jobs.values())
+    found: dict[int, Diagnosis] = {}
+    wrong: dict[int, list[int]] = {}
+    for number, each in enumerate(sites):
+        if each.evidence is not None and not each.evidence.explains:
+            wrong.setdefault(id(each.job), []).append(number)
+
+    def task(number: int) -> Callable[[Workspace], Diagnosis]:
+        return lambda space: diagnose(sites[number], neighbours, config, space)
+
+    for job, numbers in wrong.items():
+        found |= zip(numbers, crew.run([task(number) for number in numbers]), strict=True)
+        jobs[job].factors.release()
+    return [found.get(number) for number in range(len(sites))]
+
+
+def _site_seen(each: SiteEvidence, diagnosis: Diagnosis | None) -> SiteSeen:
+    evidence = each.evidence
+    return SiteSeen(
+        name=each.site.name,
+        layer=each.site.layer,
+        expert=each.site.expert,
+        part=each.site.part,
+        state=_state(each, diagnosis),
+        recovered=None if evidence is None or each.is_zero else evidence.recovered,
+        residual=None if evidence is None or each.is_zero else evidence.residual,
+        num_elements=0 if evidence is None else evidence.num_elements,
+        num_wrong=0 if evidence is None else evidence.num_wrong,
+    )
+
+
+def _state(each: SiteEvidence, diagnosis: Diagnosis | None) -> State:
+    if each.evidence is None:
+        return "untold"
+    if diagnosis is None or diagnosis.is_right:
+        if each.is_zero:
+            return "zero"
+        return "applied" if each.evidence.num_visible else "lost"
+    return "missing" if diagnosis.kind == "delta_missing" and diagnosis.is_whole else "wrong"
+
+
+def _told(each: SiteEvidence, diagnosis: Diagnosis) -> Finding:
+    pairing = each.pairing
+    assert pairing is not None
+    part = f"{each.site.part}: " if each.site.part and pairing.merged.expert is not None else ""
+    return _finding(
+        pairing.merged,
+        each.site,
+        diagnosis.kind,
+        f"{part}{diagnosis.message}",
+        severity="warning" if diagnosis.is_right else "error",
+        expected=diagnosis.expected,
+        got=diagnosis.got,
+    )
+
+
+def _held(job: HeldJob, evidence: Evidence | None) -> tuple[SiteSeen, Finding | None]:
+    """A weight that the adapter holds in full."""
+    what = "trained bias" if job.tensor.why == "bias" else "weight that was trained in full"
+    kind = "delta_missing" if job.tensor.why == "bias" else "modules_to_save_lost"
+    if evidence is None or job.merged is None:
+        text = f"merged has no {job.site.name}, a {what}"
+        found = Finding(kind=kind, severity="error", message=text, tensor=job.tensor.name)
+        return _whole_seen(job.site, evidence, "untold"), found if job.merged is None else None
+    if evidence.explains:
+        return _whole_seen(job.site, evidence, "applied" if evidence.num_visible else "zero"), None
+    is_base = evidence.num_wrong_and_base == evidence.num_wrong
+    if evidence.num_non_finite:
+        kind = "non_finite"
+    elif not is_base:
+        kind = "delta_wrong_values"
+    whose = "base's" if is_base else "not what the adapter holds"
+    text = f"is {whose}: a {what}; {elements(evidence)}"
+    is_whole = is_base and evidence.num_same == evidence.num_elements
+    seen = _whole_seen(job.site, evidence, "missing" if is_whole else "wrong")
+    return seen, _with_worst(_finding(job.merged, job.site, kind, text), evidence)
+
+
+def _bias(site: Site, pairing: Pairing | None, evidence: Evidence | None) -> tuple[SiteSeen, Finding | None]:
+    """A bias that lora_bias adds to."""
+    if evidence is None or pairing is None:
+        return _whole_seen(site, None, "untold"), None
+    if evidence.explains:
+        return _whole_seen(site, evidence, "applied" if evidence.num_visible else "lost"), None
+    is_base = evidence.num_same == evidence.num_elements
+    text = "is base's: what lora_bias adds is not in it" if is_base else "is not base's plus what lora_bias adds"
+    found = _finding(pairing.merged, site, "delta_missing" if is_base else "delta_wrong_values", text)
+    return _whole_seen(site, evidence, "missing" if is_base else "wrong"), _with_worst(found, evidence)
+
+
+def _whole_seen(site: Site, evidence: Evidence | None, state: State) -> SiteSeen:
+    return SiteSeen(
+        name=site.name,
+        layer=site.layer,
+        expert=site.expert,
+        part=site.part,
+        state=state,
+        recovered=None,
+        residual=None,
+        num_elements=0 if evidence is None else evidence.num_elements,
+        num_wrong=0 if evidence is None else evidence.num_wrong,
+    )
+
+
+def _changed(unchanged: Iterable[tuple[Pairing, Evidence]]) -> Iterator[Finding]:
+    """What the adapter does not touch, and is another than base's."""
+    for pairing, evidence in unchanged:
+        if not evidence.num_wrong:
+            continue
+        text = f"is not adapted, and changed: {elements(evidence)}"
+        kind = "passthrough_changed"
+        if evidence.num_non_finite:
+            kind, text = (
+                "non_finite",
+                f"is not adapted, and holds {evidence.num_non_finite} numbers that are not finite",
+            )
+        if pairing.site.name != pairing.merged.entry.name and pairing.merged.expert is None:
+            text += f" (as {pairing.site.name})"
+        yield _with_worst(_finding(pairing.merged, pairing.site, kind, text), evidence)
+
+
+def _doubled(doubles: Sequence[Pairing], crew: Crew) -> Iterator[Finding]:
+    """Weights that one checkpoint stores twice."""
+
+    def task(pairing: Pairing) -> Callable[[Workspace], Evidence]:
+        return lambda space: compare_unchanged(pairing, space)
+
+    for pairing, evidence in zip(doubles, crew.run([task(pairing) for pairing in doubles]), strict=True):
+        names = f"{pairing.base.entry.name} and {pairing.merged.entry.name}"
+        alike = "with different values" if evidence.num_wrong else "with the same values"
+        severity: Severity = "error" if evidence.num_wrong else "warning"
+        yield _finding(
+            pairing.merged, pairing.site, "tensor_duplicated", f"is stored as {names}, {alike}", severity=severity
+        )
+
+
+def _survival(sites: Iterable[SiteEvidence], seen: Sequence[SiteSeen]) -> Iterator[Finding]:
+    """How much of what was merged rightly the stored dtype kept, by projection."""
+    kept = total = 0.0
+    num_lost = 0
+    for each, site in zip(sites, seen, strict=False):
+        if each.evidence is not None and site.state in ("applied", "lost"):
+            kept += each.evidence.delta_times_change
+            total += each.evidence.delta_squared
+            num_lost += site.state == "lost"
+    if not total > 0 or not np.isfinite(kept):
+        return
+    share = kept / total
+    if share < WORN:
+        yield Finding(
+            kind="lost_to_rounding",
+            severity="error" if share < LOST else "warning",
+            message="the delta is smaller than what the stored dtype can tell from base, and was rounded away",
+            expected=ALL,
+            got=f"{share:.0%} of it, by projection; nothing in {num_lost} weights",
+        )
+    elif num_lost:
+        text = f"{num_lost} weights hold nothing of their delta, which rounds to base"
+        yield Finding(kind="lost_to_rounding", severity="note", message=text, got=f"{share:.0%} of all of it is there")
+
+
+def powerless(sites: Sequence[SiteSeen]) -> Iterator[Finding]:
+    """Nothing was to be seen, or not everywhere."""
+    num_zero = sum(site.state == "zero" for site in sites)
+    if num_zero == len(sites):
+        text = "no weight is changed by this adapter: every lora_B is zero" if sites else "nothing could be compared"
+        yield Finding(kind="b_all_zero", severity="error", message=text)
+    elif num_zero:
+        text = f"{num_zero} of {len(sites)} weights have a delta of zero, as experts have that no token reached"
+        yield Finding(kind="b_all_zero", severity="note", message=text)
+
+
+def _ambiguous(sites: Iterable[SiteEvidence]) -> Iterator[Finding]:
+    """Factors whose layout only the merged checkpoint tells: whether it is the one that was trained, nothing does."""
+    told: set[int] = set()
+    for each in sites:
+        is_open = len(each.job.readings) > 1 and not each.is_zero
+        if is_open and each.evidence is not None and each.evidence.explains and id(each.job) not in told:
+            told.add(id(each.job))
+            yield ambiguity(each.job.pair.a.name, each.site.layer, each.reading)
+
+
+def ambiguity(tensor: str, layer: int | None, reading: Reading | None) -> Finding:
+    """Factors that can be read in two ways, and no version or marker says in which."""
+    used = f": merged as {reading.layout}" if reading else ""
+    return Finding(
+        kind="ambiguous_layout",
+        severity="error",
+        message=f"factors fit as they are and transposed, and the configuration names no PEFT version{used}",
+        tensor=tensor,
+        layer=layer,
+        expected="peft_version in adapter_config.json",
+        got="none that decides",
+    )
+
+
+def _layout(sites: Iterable[SiteEvidence], findings: Iterable[Finding]) -> LayoutSeen:
+    is_ambiguous = any(finding.kind == "ambiguous_layout" for finding in findings)
+    has_single = False
+    for each in sites:
+        if each.job.target.num_experts is not None:
+            return LayoutSeen(fused=each.reading.layout, packing=each.reading.packing, ambiguous=is_ambiguous)
+        has_single |= each.site.expert is not None
+    return LayoutSeen(fused="per_expert" if has_single else None, packing=None, ambiguous=is_ambiguous)
+
+
+def _stored_names(seen: Survey) -> Iterator[str]:
+    """Of everything that is adapted, as either checkpoint calls it."""
+    for each in seen.sites:
+        yield each.site.name
+        if each.stored_name:
+            yield each.stored_name
+    for job, _ in seen.held:
+        yield job.site.name
+
+
+def _finding(
+    place: Place,
+    site: Site,
+    kind: str,
+    message: str,
+    *,
+    severity: Severity = "error",
+    expected: str = "",
+    got: str = "",
+) -> Finding:
+    return Finding(
+        kind=kind,
+        severity=severity,
+        message=message,
+        tensor=place.entry.name,
+        layer=site.layer,
+        expert=site.expert,
+        expected=expected,
+        got=got,
+    )
+
+
+def _with_worst(finding: Finding, evidence: Evidence) -> Finding:
+    worst = evidence.worst
+    return finding if worst is None else replace(finding, expected=f"{worst.expected:.7g}", got=f"{worst.got:.7g}")

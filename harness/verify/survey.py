@@ -1,0 +1,319 @@
+"""All weights compared, on all cores: each against what the adapter says of it, and the others against base.
+
+Owns threads, the order of work and the memory that it takes: of a pair of factors until its last weight is done. Gives
+evidence; judges nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from harness.checkpoints.safetensors_file import SIZES_BYTES
+from harness.verify.blocks import Files
+from harness.verify.compare import (
+    BASE_FIRST,
+    BOTH_FIRST,
+    DELTA_FIRST,
+    SUM,
+    Evidence,
+    Pairing,
+    Way,
+    Workspace,
+    compare,
+    compare_held,
+    compare_unchanged,
+)
+from harness.verify.dora import compare_dora
+from harness.verify.factors import LowRank, Reading, read_values
+from harness.verify.places import Site
+from harness.verify.work import BiasJob, FactorJob, HeldJob, Work
+
+CHUNK_BYTES = 16 * 1024 * 1024
+"""Of stored weights in one task: some milliseconds of work."""
+
+Result = TypeVar("Result")
+
+
+class Progress(Protocol):
+    """Who is told how far it is."""
+
+    def started(self, total_bytes: int) -> None:
+        """How many bytes of tensors there are to read."""
+
+    def advanced(self, num_bytes: int) -> None:
+        """So many more are done. Called from several threads."""
+
+
+class Silence:
+    """Progress that nobody follows."""
+
+    def started(self, total_bytes: int) -> None:
+        """Nothing."""
+
+    def advanced(self, num_bytes: int) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteEvidence:
+    """One adapted weight, under the delta that was expected of it."""
+
+    job: FactorJob
+    index: int
+    """In the target's order."""
+    pairing: Pairing | None
+    evidence: Evidence | None
+    """None where it could not be compared."""
+    reading: Reading
+    way: Way
+    is_zero: bool
+    """The delta is, so that nothing should have changed."""
+    is_finite: bool = True
+    """Of the factors."""
+
+    @property
+    def site(self) -> Site:
+        """Which weight."""
+        return self.job.sites[self.index]
+
+    @property
+    def stored_name(self) -> str:
+        """As merged calls it, or base where merged has none."""
+        return self.pairing.merged.entry.name if self.pairing else self.job.stored_names[self.index]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What was seen."""
+
+    sites: tuple[SiteEvidence, ...]
+    held: tuple[tuple[HeldJob, Evidence | None], ...]
+    biases: tuple[tuple[BiasJob, Evidence | None], ...]
+    unchanged: tuple[tuple[Pairing, Evidence], ...]
+
+
+class Crew:
+    """Threads, each with a workspace of its own."""
+
+    def __init__(self, files: Files, num_threads: int | None = None) -> None:
+        self.num_threads = num_threads or _num_cores()
+        self._local = threading.local()
+        self._files = files
+        self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="verify")
+        # One thread a core already: a product that starts threads of its own waits for them.
+        self._limits = threadpool_limits(limits=1, user_api="blas")
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._limits.restore_original_limits()
+
+    def run(self, tasks: Sequence[Callable[[Workspace], Result]]) -> Iterator[Result]:
+        """The results of all tasks, in their order; the first error ends it."""
+        futures: list[Future[Result]] = [self._pool.submit(self._call, task) for task in tasks]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _call(self, task: Callable[[Workspace], Result]) -> Result:
+        if not hasattr(self._local, "space"):
+            self._local.space = Workspace(self._files)
+        return task(self._local.space)
+
+
+def survey(work: Work, crew: Crew, progress: Progress) -> Survey:
+    """Compare everything."""
+    preferred = Preferred()
+    tasks: list[Callable[[Workspace], list[SiteEvidence]]] = []
+    for job in work.factors:
+        chunks = list(_chunks(job))
+        left = Countdown(len(chunks), job.factors.release)
+        tasks += [_site_task(job, chunk, preferred, left, progress) for chunk in chunks]
+    unchanged_tasks = [_unchanged_task(chunk, progress) for chunk in _grouped(work.unchanged)]
+    sites = tuple(site for some in crew.run(tasks) for site in some)
+    unchanged = tuple(each for some in crew.run(unchanged_tasks) for each in some)
+    held = tuple(crew.run([_held_task(job) for job in work.held]))
+    biases = tuple(crew.run([_bias_task(job) for job in work.biases]))
+    return Survey(sites=sites, held=held, biases=biases, unchanged=unchanged)
+
+
+def size_bytes(pairing: Pairing) -> int:
+    """Of the weight, in both checkpoints."""
+    return pairing.num_elements * sum(SIZES_BYTES[each.entry.dtype] for each in (pairing.base, pairing.merged))
+
+
+class Preferred:
+    """The way in which the last weights were merged, to be tried first. Any thread may overwrite it: it is a guess."""
+
+    def __init__(self) -> None:
+        self.way = SUM
+
+    def ways(self, pairing: Pairing) -> list[Way]:
+        """All ways that are right without a word, the likeliest first."""
+        ways = [SUM, DELTA_FIRST]
+        if pairing.base.entry.dtype != pairing.merged.entry.dtype:
+            ways += [BASE_FIRST, BOTH_FIRST]
+        if pairing.merged.entry.dtype == "F32":
+            ways = [SUM, BASE_FIRST] if pairing.base.entry.dtype != "F32" else [SUM]
+        return sorted(ways, key=lambda way: way != self.way)
+
+
+class Countdown:
+    """Does something when the last of several tasks is done."""
+
+    def __init__(self, count: int, then: Callable[[], None]) -> None:
+        self._count = count
+        self._then = then
+        self._lock = threading.Lock()
+
+    def done(self) -> None:
+        """One less."""
+        with self._lock:
+            self._count -= 1
+            is_last = self._count == 0
+        if is_last:
+            self._then()
+
+
+def see_site(job: FactorJob, index: int, space: Workspace, preferred: Preferred) -> SiteEvidence:
+    """One adapted weight, under each reading that the configuration leaves, in each way that is right."""
+    pairing = job.pairings[index]
+    seen: SiteEvidence | None = None
+    for reading in job.readings:
+        delta = job.factors.delta(index, reading)
+        if pairing is None:
+            return SiteEvidence(
+                job=job, index=index, pairing=None, evidence=None, reading=reading, way=SUM, is_zero=delta.is_zero
+            )
+        evidence, way = _see(job, pairing, delta, space, preferred)
+        current = SiteEvidence(
+            job=job,
+            index=index,
+            pairing=pairing,
+            evidence=evidence,
+            reading=reading,
+            way=way,
+            is_zero=delta.is_zero,
+            is_finite=evidence.delta_squared < float("inf"),
+        )
+        if evidence.explains:
+            return current
+        seen = seen or current
+    assert seen is not None
+    return seen
+
+
+def _see(
+    job: FactorJob, pairing: Pairing, delta: LowRank, space: Workspace, preferred: Preferred
+) -> tuple[Evidence, Way]:
+    if job.pair.magnitude is not None:
+        magnitude = read_values(space.files, job.pair.magnitude)
+        return compare_dora(pairing, delta, magnitude, space), SUM
+    first: tuple[Evidence, Way] | None = None
+    for way in preferred.ways(pairing):
+        evidence = compare(pairing, delta, way, space, stop_early=first is not None)
+        if evidence.explains:
+            preferred.way = way
+            return evidence, way
+        first = first or (evidence, way)
+        if evidence.num_same == evidence.num_elements or evidence.num_non_finite:
+            break  # all of it is base's, or no way gives such numbers: the others say no more
+    assert first is not None
+    return first
+
+
+def _site_task(
+    job: FactorJob, chunk: Sequence[int], preferred: Preferred, left: Countdown, progress: Progress
+) -> Callable[[Workspace], list[SiteEvidence]]:
+    def task(space: Workspace) -> list[SiteEvidence]:
+        seen = []
+        for index in chunk:
+            seen.append(see_site(job, index, space, preferred))
+            pairing = job.pairings[index]
+            progress.advanced(0 if pairing is None else size_bytes(pairing))
+        left.done()
+        return seen
+
+    return task
+
+
+def _unchanged_task(
+    chunk: Sequence[Pairing], progress: Progress
+) -> Callable[[Workspace], list[tuple[Pairing, Evidence]]]:
+    def task(space: Workspace) -> list[tuple[Pairing, Evidence]]:
+        seen = []
+        for pairing in chunk:
+            seen.append((pairing, compare_unchanged(pairing, space)))
+            progress.advanced(size_bytes(pairing))
+        return seen
+
+    return task
+
+
+def _held_task(job: HeldJob) -> Callable[[Workspace], tuple[HeldJob, Evidence | None]]:
+    def task(space: Workspace) -> tuple[HeldJob, Evidence | None]:
+        if job.merged is None or job.merged.shape != job.tensor.entry.shape:
+            return job, None
+        expected = read_values(space.files, job.tensor.entry).reshape(-1)
+        return job, compare_held(expected, job.merged, job.base, space)
+
+    return task
+
+
+def _bias_task(job: BiasJob) -> Callable[[Workspace], tuple[BiasJob, Evidence | None]]:
+    def task(space: Workspace) -> tuple[BiasJob, Evidence | None]:
+        if job.pairing is None or job.pair.bias is None:
+            return job, None
+        values = read_values(space.files, job.pair.bias)[None]
+        one = LowRank(np.ones((1, 1), np.float32), values, job.pair.scaling)
+        ways = Preferred().ways(job.pairing)
+        found = [compare(job.pairing, one, way, space) for way in ways]
+        return job, next((evidence for evidence in found if evidence.explains), found[0])
+
+    return task
+
+
+def _chunks(job: FactorJob) -> Iterator[list[int]]:
+    """Indices of weights whose bytes make a task."""
+    chunk: list[int] = []
+    filled = 0
+    for index, pairing in enumerate(job.pairings):
+        chunk.append(index)
+        filled += 0 if pairing is None else size_bytes(pairing)
+        if filled >= CHUNK_BYTES:
+            yield chunk
+            chunk, filled = [], 0
+    if chunk:
+        yield chunk
+
+
+def _grouped(pairings: Sequence[Pairing]) -> Iterator[list[Pairing]]:
+    chunk: list[Pairing] = []
+    filled = 0
+    for pairing in pairings:
+        chunk.append(pairing)
+        filled += size_bytes(pairing)
+        if filled >= CHUNK_BYTES:
+            yield chunk
+            chunk, filled = [], 0
+    if chunk:
+        yield chunk
+
+
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,257 @@
+"""What there is to do: which weights a pair of factors should have changed, which the adapter holds, which neither.
+
+Owns the adapter's claims on the weights of base; a part of it that has no place there is a finding. Judges no values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from harness.verify.adapter_targets import targeted
+from harness.verify.blocks import Files
+from harness.verify.compare import Pairing
+from harness.verify.dtypes import FLOATS
+from harness.verify.factors import Factors, Reading, stated_readings
+from harness.verify.families import FamilyRules
+from harness.verify.places import WEIGHT, Place, Site, canonical_name
+from harness.verify.records import Adapter, FactorPair, Finding, Severity, WholeTensor
+from harness.verify.sides import Side
+from harness.verify.targets import Target, Unplaced, target_of
+
+BIAS = ".bias"
+_LAYER = re.compile(r"\.(\d+)\.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FactorJob:
+    """A pair of factors, and the weights that it should have changed."""
+
+    factors: Factors
+    readings: tuple[Reading, ...]
+    """All that the configuration leaves; one, unless shapes are equal and nothing says more."""
+    sites: tuple[Site, ...]
+    """In the target's order."""
+    stored_names: tuple[str, ...]
+    """Of each site, in base."""
+    pairings: tuple[Pairing | None, ...]
+    """Of each site; None where merged has none that can be compared."""
+
+    @property
+    def pair(self) -> FactorPair:
+        """The factors' own record."""
+        return self.factors.pair
+
+    @property
+    def target(self) -> Target:
+        """What they are for."""
+        return self.factors.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldJob:
+    """A weight that the adapter holds in full."""
+
+    tensor: WholeTensor
+    site: Site
+    base: Place | None
+    """None for a module that base does not have, such as a new head."""
+    merged: Place | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BiasJob:
+    """A bias that `lora_bias` should have changed."""
+
+    pair: FactorPair
+    pairing: Pairing | None
+    site: Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What an adapter means in this base."""
+
+    jobs: tuple[tuple[FactorPair, Target], ...]
+    held: Mapping[str, WholeTensor]
+    """By canonical name."""
+    biases: Mapping[str, FactorPair]
+    """By canonical name."""
+    sites: Mapping[str, Site]
+    """Of every target, by name."""
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """All that is to be compared."""
+
+    factors: tuple[FactorJob, ...]
+    held: tuple[HeldJob, ...]
+    biases: tuple[BiasJob, ...]
+    unchanged: tuple[Pairing, ...]
+    findings: tuple[Finding, ...]
+
+
+def claims_of(adapter: Adapter, base: Side, rules: FamilyRules) -> Claims:
+    """Every pair and whole tensor of the adapter with its place in base; what has none is a finding."""
+    findings: list[Finding] = []
+    jobs: list[tuple[FactorPair, Target]] = []
+    biases: dict[str, FactorPair] = {}
+    claimed: dict[str, str] = {}
+    for pair in adapter.pairs:
+        found = target_of(rules, base.layout, pair, adapter.config.target_parameters)
+        problem = found if isinstance(found, Unplaced) else _misfit(pair, found)
+        if problem is not None:
+            findings.append(_unplaced(pair, problem, base))
+            continue
+        assert isinstance(found, Target)
+        if twice := next((name for name in found.sites if name in claimed), None):
+            text = f"adapts {twice}, as {claimed[twice]} does: what a merge should hold cannot be told"
+            findings.append(_of_pair(pair, "adapter_unsupported", text))
+            continue
+        claimed |= dict.fromkeys(found.sites, pair.module)
+        jobs.append((pair, found))
+        if pair.bias is not None:
+            name = canonical_name(rules, pair.module + BIAS)
+            if name in base.layout.places:
+                biases[name] = pair
+            else:
+                findings.append(_of_pair(pair, "adapter_key_unmatched", f"base has no {name}, which lora_bias needs"))
+    held: dict[str, WholeTensor] = {}
+    for tensor in adapter.whole:
+        name = canonical_name(rules, tensor.name)
+        if name in base.layout.places or tensor.why == "modules_to_save":
+            held[name] = tensor
+        else:
+            text = f"base has no {name}, which the adapter holds"
+            findings.append(
+                Finding(kind="adapter_key_unmatched", severity="error", message=text, tensor=tensor.entry.name)
+            )
+    findings += _untrained(adapter, base, jobs)
+    sites = {name: base.layout.places[name].site for _, target in jobs for name in target.sites}
+    return Claims(jobs=tuple(jobs), held=held, biases=biases, sites=sites, findings=tuple(findings))
+
+
+def work_of(
+    claims: Claims, adapter: Adapter, base: Side, merged: Side, pairings: Mapping[str, Pairing], files: Files
+) -> Work:
+    """Every weight of `pairings` in the one list that it belongs to."""
+    findings: list[Finding] = []
+    touched: set[str] = set()
+    jobs = []
+    for pair, target in claims.jobs:
+        factors = Factors.of(pair, target, files)
+        places = [base.layout.places[name] for name in target.sites]
+        readings = stated_readings(adapter.config, target, factors.possible)
+        comparable = []
+        for place in places:
+            pairing = pairings.get(place.site.name)
+            if pairing is not None and (reason := _unreadable(pairing)):
+                findings.append(_quantised(pairing, reason))
+                pairing = None
+            comparable.append(pairing)
+        touched |= set(target.sites)
+        job = FactorJob(
+            factors=factors,
+            readings=readings,
+            sites=tuple(place.site for place in places),
+            stored_names=tuple(place.entry.name for place in places),
+            pairings=tuple(comparable),
+        )
+        jobs.append(job)
+    held = [
+        HeldJob(
+            tensor=tensor,
+            site=Site(name, None, None, None),
+            base=base.layout.places.get(name),
+            merged=merged.layout.places.get(name),
+        )
+        for name, tensor in claims.held.items()
+    ]
+    biases = [
+        BiasJob(pair=pair, pairing=pairings.get(name), site=base.layout.places[name].site)
+        for name, pair in claims.biases.items()
+    ]
+    touched |= {*claims.held, *claims.biases}
+    return Work(
+        factors=tuple(jobs),
+        held=tuple(held),
+        biases=tuple(biases),
+        unchanged=tuple(pairing for name, pairing in pairings.items() if name not in touched),
+        findings=tuple(findings),
+    )
+
+
+def _misfit(pair: FactorPair, target: Target) -> Unplaced | None:
+    """Factors of another number of experts, which PEFT refuses."""
+    wanted = pair.rank * (target.num_experts or 1)
+    if pair.a.shape[0] == wanted:
+        return None
+    text = f"lora_A has {pair.a.shape[0]} rows, and {target.parameter} needs {wanted}: {pair.rank} for each expert"
+    return Unplaced(reason=text)
+
+
+def _unplaced(pair: FactorPair, problem: Unplaced, base: Side) -> Finding:
+    why = base.unexplained.get(problem.missing)
+    if why is None and "experts" in pair.module and base.unexplained:
+        why = next(iter(base.unexplained.values()))
+    if why is not None:
+        return _of_pair(
+            pair, "family_unknown", f"cannot be placed, as the names of base are not known: its weight {why}"
+        )
+    return _of_pair(pair, "adapter_key_unmatched", f"has no place in base: {problem.reason}")
+
+
+def _of_pair(pair: FactorPair, kind: str, message: str, severity: Severity = "error") -> Finding:
+    layer = _LAYER.search(pair.module)
+    return Finding(
+        kind=kind, severity=severity, message=message, tensor=pair.a.name, layer=int(layer[1]) if layer else None
+    )
+
+
+def _unreadable(pairing: Pairing) -> str:
+    dtypes = {pairing.base.entry.dtype, pairing.merged.entry.dtype} - set(FLOATS)
+    return ", ".join(sorted(dtypes))
+
+
+def _quantised(pairing: Pairing, dtypes: str) -> Finding:
+    return Finding(
+        kind="quantised_weights",
+        severity="error",
+        message="is adapted, and stored in a dtype in which a merge cannot be told",
+        tensor=pairing.merged.entry.name,
+        layer=pairing.site.layer,
+        expert=pairing.site.expert,
+        expected=", ".join(FLOATS),
+        got=dtypes,
+    )
+
+
+def _untrained(adapter: Adapter, base: Side, jobs: Iterable[tuple[FactorPair, Target]]) -> Iterator[Finding]:
+    """Modules of base that the configuration means, and that have no factors: PEFT starts them at zero."""
+    have = {name for _, target in jobs for name in target.sites}
+    modules = {
+        name.removesuffix(WEIGHT): place
+        for name, place in base.layout.places.items()
+        if name.endswith(WEIGHT) and len(place.shape) == 2 and name not in have and place.site.expert is None
+    }
+    kinds = {_kind(name.removesuffix(WEIGHT)) for name in have}
+    lacking: dict[str, list[str]] = {}
+    if not modules or not have:
+        return
+    for module, is_meant in targeted(adapter.config, list(modules)).items():
+        if is_meant and module + WEIGHT not in base.unexplained:
+            lacking.setdefault(_kind(module), []).append(module)
+    for kind, names in lacking.items():
+        # In other layers it has them: so PEFT had a place for them here too.
+        severity: Severity = "error" if kind in kinds else "warning"
+        text = "the configuration means this module, and the file has no factors for it"
+        for name in names:
+            site = modules[name].site
+            yield Finding(kind="adapter_incomplete", severity=severity, message=text, tensor=name, layer=site.layer)
+
+
+def _kind(module: str) -> str:
+    return _LAYER.sub(".N.", module)
