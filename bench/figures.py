@@ -17,6 +17,7 @@ class Part(StrEnum):
     FULL = "full"
     RERUN = "rerun"
     JAX = "jax"
+    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

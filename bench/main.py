@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from bench import matrix, stacks
+from bench import matrix, stacks, verify
 from bench.comparisons import comparisons
 from bench.figures import Figure, Part, Unmeasured, table_of
 from harness.cli.console import DEFAULT_OUT, stderr, write_stdout
@@ -33,7 +33,7 @@ def main(
     ] = "",
     python: Annotated[
         list[str] | None,
-        typer.Option(metavar="ROW=PATH", help="An interpreter for a row of the part jax, so that it is not built."),
+        typer.Option(metavar="ROW=PATH", help="An interpreter for a row of jax or verify, so that it is not built."),
     ] = None,
     cold: Annotated[bool, typer.Option("--cold", help="Build with uv's cache empty: downloads everything.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on stdout.")] = False,
@@ -68,17 +68,19 @@ def measure(
 ) -> Iterator[Figure | Unmeasured]:
     """The figures of `parts`. Those of the matrix are for the rows `names` (all if there are none)."""
     catalogue = load_catalogue()
-    if set(parts) - {Part.JAX}:
+    if set(parts) - {Part.JAX, Part.VERIFY}:
         figures, built = matrix.build(catalogue, names, out, cold=cold)
         if Part.BUILD in parts:
             yield from figures
         yield from matrix.measure(parts, catalogue, built, expression, out)
+    needed = [*(stacks.ROWS if Part.JAX in parts else ()), *((verify.ROW,) if Part.VERIFY in parts else ())]
+    if missing := [row for row in dict.fromkeys(needed) if row not in pythons]:
+        _, built = matrix.build(catalogue, missing, out, cold=cold)
+        pythons = {**pythons, **{row: cell.python for row, cell in built.items()}}
     if Part.JAX in parts:
-        missing = [row for row in stacks.ROWS if row not in pythons]
-        if missing:
-            _, built = matrix.build(catalogue, missing, out, cold=cold)
-            pythons = {**pythons, **{row: cell.python for row, cell in built.items()}}
         yield from stacks.measure(pythons, catalogue.families, out / "stacks", words)
+    if Part.VERIFY in parts:
+        yield from verify.measure(pythons[verify.ROW], out / "verify")
 
 
 def show(figures: Sequence[Figure | Unmeasured], *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from harness.cli import compare, doctor, plan, report, run
+from harness.cli import compare, doctor, plan, report, run, verify
 from harness.cli.console import stderr
 from harness.errors import DeltaproofError, EnvironmentBuildError, ExitCode
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("verify")(verify.verify)
 app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("compare")(compare.compare)

@@ -6,6 +6,7 @@ mapped pages would count as memory of the process. Knows nothing of what the val
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from pathlib import Path
@@ -71,7 +72,7 @@ class Buffers:
 
     def array(self, use: str, shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
         """An array of this shape whose contents are of no use to anybody else."""
-        size_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         held = self._arrays.get(use)
         if held is None or held.nbytes < size_bytes:
             held = self._arrays[use] = np.empty(max(size_bytes, 1), np.uint8)

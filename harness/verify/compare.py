@@ -6,6 +6,7 @@ the expected delta and for any other that is put to it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -89,7 +90,7 @@ class Pairing(NamedTuple):
     @property
     def num_elements(self) -> int:
         """Of the weight."""
-        return int(np.prod(self.base.shape, dtype=np.int64))
+        return math.prod(self.base.shape)
 
 
 class Worst(NamedTuple):
@@ -388,7 +389,7 @@ def _all_bits(place: Place, space: Workspace, use: str) -> np.ndarray:
     """A whole weight in the site's own orientation, flat."""
     if len(place.shape) == 2:
         return read_rows(space.files, place, False, 0, place.shape[0], space.buffers, use).reshape(-1)
-    num_elements = int(np.prod(place.shape, dtype=np.int64))
+    num_elements = math.prod(place.shape)
     return read_flat(space.files, place.entry, 0, num_elements, space.buffers, use)
 
 

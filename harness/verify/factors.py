@@ -11,6 +11,7 @@ Shapes: E experts, R rank of one expert.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,7 +168,7 @@ class Factors:
 
 def read_values(files: Files, entry: TensorEntry) -> np.ndarray:
     """All of a tensor as float32, in memory of its own. For what is small: factors, vectors."""
-    num_elements = int(np.prod(entry.shape, dtype=np.int64))
+    num_elements = math.prod(entry.shape)
     bits = read_flat(files, entry, 0, num_elements, Buffers(), "")
     return widen(bits, entry.dtype).reshape(entry.shape)
 

@@ -76,8 +76,8 @@ class Scratch:
 
 
 # What `tally` counts.
-EXACT, SAME, VISIBLE, WRONG_AND_SAME = range(4)
-NUM_COUNTS = 4
+SAME, VISIBLE, WRONG_AND_SAME = range(3)
+NUM_COUNTS = 3
 # What it sums.
 DELTA_SQUARED, DELTA_TIMES_CHANGE, CHANGE_SQUARED = range(3)
 NUM_SUMS = 3
@@ -103,16 +103,16 @@ def tally(
     """Count and sum over a tile, into `counts` and `sums`; gives the number of elements that are not as predicted.
 
     Predicted is base + delta rounded to the merged dtype, the delta itself before it if `delta_first`. Counted are
-    elements that are exactly so, that are base's, whose prediction is not base's, and that are base's although it is
-    not. Where the merged dtype is float32, an element may be off by row_tolerance * column_tolerance and by a rounding
-    of the sum. Summed, in float32 over a row and float64 over rows: delta², delta * change, change², with change =
-    merged - base. `wrong_rows` gets the wrong elements of each row.
+    elements that are base's, whose prediction is not base's, and that are base's although it is not. Where the merged
+    dtype is float32, an element may be off by row_tolerance * column_tolerance and by a rounding of the sum. Summed, in
+    float32 over a row and float64 over rows: delta², delta * change, change², with change = merged - base. `wrong_rows`
+    gets the wrong elements of each row.
     """
     rows, columns = delta.shape
     half, shift, one, mask = rounding.half, rounding.shift, rounding.one, rounding.mask
     base_bits, merged_bits, sum_bits, delta_bits = bits[0], bits[1], bits[2], bits[3]
     base_values, merged_values, sum_values, delta_values = values[0], values[1], values[2], values[3]
-    num_exact, num_same, num_visible, num_missing, num_wrong = 0, 0, 0, 0, 0
+    num_same, num_visible, num_missing, num_wrong = 0, 0, 0, 0
     for i in range(rows):
         base_row, merged_row, delta_row = base[i], merged[i], delta[i]
         for j in range(columns):
@@ -147,37 +147,39 @@ def tally(
         # Counts of 32 bits, because those of 64 would halve what fits into a vector.
         exact = np.uint32(0)
         same = np.uint32(0)
-        visible = np.uint32(0)
-        missing = np.uint32(0)
         for j in range(columns):
             u = sum_bits[j]
             p = (u + half + ((u >> shift) & one)) & mask
             sum_bits[j] = p
             exact += np.uint32(p == merged_bits[j])
             same += np.uint32(base_bits[j] == merged_bits[j])
-            visible += np.uint32(p != base_bits[j])
-            missing += np.uint32((p != base_bits[j]) & (base_bits[j] == merged_bits[j]))
         right = exact
-        if one == 0 and exact < columns:
-            right = np.uint32(0)
-            tolerance = row_tolerance[i]
+        visible = columns - same  # of a row that is exact
+        if exact < columns:
+            visible = np.uint32(0)
+            missing = np.uint32(0)
             for j in range(columns):
-                p_value = sum_values[j]
-                allowed = tolerance * column_tolerance[j] + np.float32(1.2e-7) * abs(p_value)
-                right += np.uint32(abs(merged_values[j] - p_value) <= allowed)
-        num_exact += int(exact)
+                is_visible = sum_bits[j] != base_bits[j]
+                visible += np.uint32(is_visible)
+                missing += np.uint32(is_visible & (base_bits[j] == merged_bits[j]))
+            num_missing += int(missing)
+            if one == 0:
+                right = np.uint32(0)
+                tolerance = row_tolerance[i]
+                for j in range(columns):
+                    p_value = sum_values[j]
+                    allowed = tolerance * column_tolerance[j] + np.float32(1.2e-7) * abs(p_value)
+                    right += np.uint32(abs(merged_values[j] - p_value) <= allowed)
         num_same += int(same)
         num_visible += int(visible)
-        num_missing += int(missing)
         wrong_rows[i] = columns - int(right)
         num_wrong += columns - int(right)
         sums[0] += dd
         sums[1] += dc
         sums[2] += cc
-    counts[0] += num_exact
-    counts[1] += num_same
-    counts[2] += num_visible
-    counts[3] += num_missing
+    counts[0] += num_same
+    counts[1] += num_visible
+    counts[2] += num_missing
     return num_wrong
 
 
@@ -209,7 +211,8 @@ def explain(
     A delta is known to row_tolerance * column_tolerance (and relative_tolerance of itself), so a merged value is right
     if it lies between what the two ends round to. Adds to `explained`: elements that are wrong, those of them that are
     base's, and those that are not finite where base is. Only rows that `wrong_rows` counts elements in are looked at;
-    it gets what is left of them, and `worst` the row, column, predicted and merged value of the one that is farthest off, if it is farther than worst[4].
+    it gets what is left of them, and `worst` the row, column, predicted and merged value of the one that is farthest
+    off, and how far, if that is farther than it says already.
     """
     rows, columns = delta.shape
     base_bits, merged_bits = bits[0], bits[1]
