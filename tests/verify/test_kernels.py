@@ -1,0 +1,182 @@
+"""The compiled loops against the same in plain numpy, with float64 as the judge of roundings."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness.verify import kernels
+from harness.verify.dtypes import narrow, rounded, widen
+from harness.verify.kernels import ROUNDINGS, Scratch
+
+ROWS, COLUMNS = 7, 33
+BITS = {"F32": np.uint32, "BF16": np.uint16, "F16": np.uint16}
+SHIFTS = {"F32": np.uint32(0), "BF16": np.uint32(16), "F16": np.uint32(0)}
+
+FLOATS = st.floats(-1e4, 1e4, width=32) | st.floats(-(2.0**-20), 2.0**-20, width=32)
+
+
+class Seen(NamedTuple):
+    """What the loops said of a tile."""
+
+    num_wrong: int
+    counts: list[int]
+    sums: list[float]
+    wrong_rows: list[int]
+
+
+def seen(
+    base: np.ndarray, merged: np.ndarray, delta: np.ndarray, dtype: str, *, first: bool = False, row: float = 0.0
+) -> Seen:
+    """`tally` of a tile whose base and merged are stored in `dtype`."""
+    scratch = Scratch(delta.shape[1])
+    counts, sums = np.zeros(kernels.NUM_COUNTS, np.int64), np.zeros(kernels.NUM_SUMS)
+    wrong_rows = np.zeros(len(delta), np.int64)
+    rows, columns = np.full(len(delta), row, np.float32), np.ones(delta.shape[1], np.float32)
+    num_wrong = kernels.tally(
+        stored(base, dtype), SHIFTS[dtype], stored(merged, dtype), SHIFTS[dtype], delta, first, ROUNDINGS[dtype],
+        rows, columns, scratch.bits, scratch.values, counts, sums, wrong_rows,
+    )  # fmt: skip
+    return Seen(num_wrong, counts.tolist(), sums.tolist(), wrong_rows.tolist())
+
+
+def explained(
+    base: np.ndarray, merged: np.ndarray, delta: np.ndarray, dtype: str, *, first: bool = False, row: float = 0.0
+) -> tuple[list[int], list[float]]:
+    """`explain` of all rows of a tile."""
+    scratch = Scratch(delta.shape[1])
+    counts, worst = np.zeros(kernels.NUM_EXPLAINED, np.int64), np.zeros(5)
+    kernels.explain(
+        stored(base, dtype), SHIFTS[dtype], stored(merged, dtype), SHIFTS[dtype], delta, first, ROUNDINGS[dtype],
+        np.full(len(delta), row, np.float32), np.ones(delta.shape[1], np.float32), 0.0,
+        scratch.bits, scratch.values, counts, np.ones(len(delta), np.int64), worst,
+    )  # fmt: skip
+    return counts.tolist(), worst.tolist()
+
+
+def stored(values: np.ndarray, dtype: str) -> np.ndarray:
+    """As the loops take a tile: float16 as float32's bits."""
+    bits = narrow(values, dtype)
+    return widen(bits, dtype).view(np.uint32) if dtype == "F16" else bits
+
+
+def tile(seed: int, dtype: str, scale: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
+    """Base as it is stored, and a delta."""
+    draw = np.random.default_rng(seed)
+    base = rounded(draw.normal(0, 0.1, (ROWS, COLUMNS)).astype(np.float32), dtype)
+    return base, draw.normal(0, scale, (ROWS, COLUMNS)).astype(np.float32)
+
+
+@pytest.mark.parametrize("dtype", ROUNDINGS)
+@given(values=arrays(np.float32, (1, 40), elements=FLOATS))
+@settings(max_examples=60, deadline=None)
+def test_a_sum_is_rounded_as_numpy_rounds_it(dtype: str, values: np.ndarray) -> None:
+    """What narrow() stores is what the loops predict, subnormal numbers and overflow among it."""
+    base = np.zeros_like(values)
+    found = explained(base, rounded(values, dtype), values, dtype)
+    assert [0, 0, int(np.isinf(rounded(values, dtype)).sum())] == found[0]
+
+
+@pytest.mark.parametrize("dtype", ROUNDINGS)
+def test_a_merge_is_right_to_the_last_bit(dtype: str) -> None:
+    """Nothing is wrong, and the sums are those of float64."""
+    base, delta = tile(1, dtype)
+    merged = rounded(base + delta, dtype)
+    found = seen(base, merged, delta, dtype)
+    change = merged.astype(np.float64) - base
+    assert found.num_wrong == 0
+    assert [int((merged == base).sum()), int((merged != base).sum()), 0] == found.counts
+    wanted = [(delta.astype(np.float64) ** 2).sum(), (delta * change).sum(), (change**2).sum()]
+    assert wanted == pytest.approx(found.sums, rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16"])
+def test_rounding_the_delta_first_is_another_prediction(dtype: str) -> None:
+    """Each way gives its own merge without a wrong element, and the other's with some."""
+    base, delta = tile(2, dtype, scale=0.1)
+    sum_only, delta_first = rounded(base + delta, dtype), rounded(base + rounded(delta, dtype), dtype)
+    assert (sum_only != delta_first).any()
+    assert [
+        seen(base, sum_only, delta, dtype).num_wrong,
+        seen(base, delta_first, delta, dtype, first=True).num_wrong,
+    ] == [0, 0]
+    assert seen(base, sum_only, delta, dtype, first=True).num_wrong == (sum_only != delta_first).sum()
+
+
+@pytest.mark.parametrize("dtype", ROUNDINGS)
+@pytest.mark.parametrize("place", [(0, 0), (6, 32), (3, 17)])
+def test_one_bit_of_one_element_is_seen(dtype: str, place: tuple[int, int]) -> None:
+    """The lowest bit of a stored number counts, in the row where it is."""
+    base, delta = tile(3, dtype)
+    bits = narrow(base + delta, dtype)
+    bits[place] ^= 1
+    found = seen(base, widen(bits, dtype), delta, dtype)
+    wanted = [int(row == place[0]) for row in range(ROWS)]
+    if dtype == "F32":  # a rounding of the sum is allowed there: another product may have made it
+        assert found.num_wrong == 0
+        bits[place] ^= 1 << 12
+        found = seen(base, widen(bits, dtype), delta, dtype)
+    assert (1, wanted) == (found.num_wrong, found.wrong_rows)
+
+
+@pytest.mark.parametrize("dtype", ROUNDINGS)
+def test_base_in_place_of_merged_is_missing_where_it_would_show(dtype: str) -> None:
+    """What the delta would have changed is counted as missing; what it rounds away from is not."""
+    base, delta = tile(4, dtype, scale=2e-4)
+    visible = int((rounded(base + delta, dtype) != base).sum())
+    found = seen(base, base, delta, dtype)
+    assert [base.size, visible, visible] == found.counts
+    assert found.num_wrong == visible
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_wrong_and_said(number: float) -> None:
+    """One of them in merged is one wrong element that is not finite."""
+    base, delta = tile(5, "BF16")
+    merged = rounded(base + delta, "BF16")
+    merged[2, 3] = number
+    assert seen(base, merged, delta, "BF16").num_wrong == 1
+    assert [1, 0, 1] == explained(base, merged, delta, "BF16")[0]
+
+
+def test_nan_in_base_stays_nan() -> None:
+    """A number that is none in base is none in merged, and nobody's fault here."""
+    base, delta = tile(6, "BF16")
+    base[1, 1] = np.nan
+    merged = rounded(base + delta, "BF16")
+    assert [0, 0, 0] == explained(base, merged, delta, "BF16")[0]
+
+
+def test_another_products_rounding_is_allowed_and_no_more() -> None:
+    """An element at the edge of two bfloat16 numbers may be either, within the tolerance of the product."""
+    base = np.ones((1, 1), np.float32)
+    delta = np.full((1, 1), 2.0**-8, np.float32)  # exactly between 1 and 1 + 2**-7: ties to even, which is 1
+    above = np.full((1, 1), 1 + 2.0**-7, np.float32)
+    assert [1, 0, 0] == explained(base, above, delta, "BF16")[0]
+    assert [0, 0, 0] == explained(base, above, delta, "BF16", row=1e-6)[0]
+
+
+def test_the_worst_element_is_named() -> None:
+    """Row, column, what was expected and what is there."""
+    base, delta = tile(7, "F32")
+    merged = base + delta
+    merged[4, 9] += 1
+    merged[5, 2] += 0.5
+    counts, worst = explained(base, merged, delta, "F32", row=1e-6)
+    assert counts[0] == 2
+    assert [4, 9, base[4, 9] + delta[4, 9], merged[4, 9]] == pytest.approx(worst[:4], abs=1e-6)
+
+
+@pytest.mark.parametrize(("num_experts", "rank"), [(1, 3), (4, 1), (5, 2), (40, 3)])
+def test_columns_are_gathered_by_expert(num_experts: int, rank: int) -> None:
+    """Expert e owns columns e::E of lora_B."""
+    b = np.arange(6 * num_experts * rank, dtype=np.float32).reshape(6, -1)
+    out = np.empty((num_experts, 6, rank), np.float32)
+    kernels.columns_by_expert(b, num_experts, out)
+    for expert in range(num_experts):
+        assert (b[:, expert::num_experts] == out[expert]).all()
