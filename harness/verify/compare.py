@@ -54,7 +54,15 @@ class Way(NamedTuple):
     base_first: bool = False
     """Base is, where merged is stored in another dtype."""
     factors_in: str = ""
-    """A dtype in which the product was made, factors, product and scale each rounded to it."""
+    """A dtype to which the factors are rounded before they are multiplied."""
+    product_in: str = ""
+    """And one to which their product is, before it is scaled."""
+    delta_in: str = ""
+    """And after that."""
+    twice: bool = False
+    """The delta was merged once before, and the sum stored. Not a right way, but a way."""
+    in_base_dtype: bool = False
+    """The sum is rounded as base is stored, and then stored in a wider dtype."""
     tolerance: float = 0.0
     """How much less exactly than in float32 products may be, relative to the lengths of their rows and columns."""
 
@@ -63,8 +71,20 @@ SUM = Way("sum")
 DELTA_FIRST = Way("delta_first", delta_first=True)
 BASE_FIRST = Way("base_first", base_first=True)
 BOTH_FIRST = Way("both_first", delta_first=True, base_first=True)
-BFLOAT16_FACTORS = Way("bfloat16_factors", factors_in="BF16")
-FLOAT16_FACTORS = Way("float16_factors", factors_in="F16")
+IN_BASE_DTYPE = Way("in_base_dtype", in_base_dtype=True)
+DELTA_IN_BASE_DTYPE = Way("delta_in_base_dtype", delta_first=True, in_base_dtype=True)
+TWICE = Way("twice", twice=True)
+LESS_EXACT = tuple(
+    way
+    for dtype in ("BF16", "F16")
+    for way in (
+        Way(f"{dtype} throughout", factors_in=dtype, product_in=dtype, delta_in=dtype),
+        Way(f"{dtype} factors and delta", factors_in=dtype, delta_in=dtype),
+        Way(f"{dtype} factors", factors_in=dtype),
+    )
+)
+"""Products of an adapter that is held in half precision: PEFT casts such factors to float32 on a processor, and
+multiplies them as they are on other devices."""
 TF32_PRODUCT = Way("tf32_product", tolerance=2.0**-10)
 TF32_DELTA_FIRST = Way("tf32_delta_first", delta_first=True, tolerance=2.0**-10)
 
@@ -203,22 +223,26 @@ def compare(
     turned = delta.T if pairing.flipped else delta
     left, right = turned.left * np.float32(turned.scale), turned.right
     unscaled = turned if way.factors_in else None
-    rounding = ROUNDINGS[pairing.merged.entry.dtype]
+    dtype = pairing.base.entry.dtype if way.in_base_dtype else pairing.merged.entry.dtype
+    rounding = ROUNDINGS[dtype]
     tolerances = _Tolerances(left, right, way)
-    is_toleranced = pairing.merged.entry.dtype == "F32"
+    is_toleranced = dtype == "F32"
     counts, sums = np.zeros(NUM_COUNTS, np.int64), np.zeros(NUM_SUMS)
     scratch = space.scratch(columns)
     explained, worst, num_missing = space.explained, space.worst, 0
     found = Evidence(num_elements=rows * columns)
     no_rows, no_columns = np.zeros(0, np.float32), np.zeros(0, np.float32)
-    relative = HALF_FLOAT_ROUNDOFF if way.factors_in else 0.0
-    for tile in _tiles(pairing, other_base or pairing.base, way, space):
-        stop = tile.start + len(tile.base)
+    # A product that is rounded lies on one side or the other of a tie, as the order of its sums has it.
+    relative = HALF_FLOAT_ROUNDOFF if way.delta_in else 0.0
+    for stored in _tiles(pairing, other_base or pairing.base, way, space):
+        tile, stop = stored, stored.start + len(stored.base)
         product = space.buffers.array("delta", (stop - tile.start, columns), np.float32)
         if unscaled is None:
             np.matmul(left[tile.start : stop], right, out=product)
         else:
-            product[:] = _low_product(unscaled, tile.start, stop, way.factors_in)
+            product[:] = _low_product(unscaled, tile.start, stop, way)
+        if way.twice:
+            tile = _with_delta(tile, product, pairing.merged.entry.dtype)
         wrong_rows = space.buffers.array("wrong_rows", (len(product),), np.int64)
         row_tolerance, column_tolerance = tolerances.of(tile.start, stop) if is_toleranced else (no_rows, no_columns)
         num_wrong = tally(
@@ -241,7 +265,8 @@ def compare(
             explained[:], worst[:] = 0, 0
             explain(
                 tile.base, tile.base_shift, tile.merged, tile.merged_shift, product, way.delta_first, rounding,
-                row_tolerance, column_tolerance, relative, scratch.bits, scratch.values, explained, wrong_rows, worst,
+                ROUNDINGS[pairing.merged.entry.dtype], row_tolerance, column_tolerance, relative,
+                scratch.bits, scratch.values, explained, wrong_rows, worst,
             )  # fmt: skip
             found.num_wrong += int(explained[WRONG])
             found.num_wrong_and_base += int(explained[WRONG_AND_BASE])
@@ -252,8 +277,8 @@ def compare(
         found.wrong_lines |= {tile.start + int(row): int(wrong_rows[row]) for row in np.flatnonzero(wrong_rows)}
     found.num_same, found.num_visible = int(counts[SAME]), int(counts[VISIBLE])
     found.delta_squared, found.delta_times_change, found.change_squared = (float(each) for each in sums)
-    if found.num_wrong and not found.num_non_finite and not np.isfinite(found.change_squared):
-        found.num_non_finite = 1  # in a tile that was not looked at element by element
+    if found.is_whole and not np.isfinite(found.change_squared):
+        _count_non_finite(found, pairing, way, space)
     return found
 
 
@@ -318,9 +343,25 @@ class _Tolerances:
         return (lengths * np.float32(roundoff)).astype(np.float32), self._columns
 
 
-def _low_product(delta: LowRank, start: int, stop: int, dtype: str) -> np.ndarray:
-    product = rounded(delta.left[start:stop], dtype) @ rounded(delta.right, dtype)
-    return rounded(rounded(product, dtype) * np.float32(delta.scale), dtype)
+def _low_product(delta: LowRank, start: int, stop: int, way: Way) -> np.ndarray:
+    product: np.ndarray = rounded(delta.left[start:stop], way.factors_in) @ rounded(delta.right, way.factors_in)
+    scaled = (rounded(product, way.product_in) if way.product_in else product) * np.float32(delta.scale)
+    return rounded(scaled, way.delta_in) if way.delta_in else scaled
+
+
+def _with_delta(tile: Tile, product: np.ndarray, dtype: str) -> Tile:
+    base = widen(tile.base, "BF16" if tile.base_shift else "F32")
+    return tile._replace(base=rounded(base + product, dtype).view(np.uint32), base_shift=NO_SHIFT)
+
+
+def _count_non_finite(found: Evidence, pairing: Pairing, way: Way, space: Workspace) -> None:
+    """What is predicted not to be finite and is not is no merge of anything either."""
+    found.num_non_finite = 0
+    for tile in _tiles(pairing, pairing.base, way, space):
+        base = widen(tile.base, "BF16" if tile.base_shift else "F32")
+        merged = widen(tile.merged, "BF16" if tile.merged_shift else "F32")
+        found.num_non_finite += int((~np.isfinite(merged) & np.isfinite(base)).sum())
+    found.num_wrong = max(found.num_wrong, found.num_non_finite)
 
 
 def _tiles(pairing: Pairing, base: Place, way: Way, space: Workspace) -> Iterator[Tile]:

@@ -18,13 +18,13 @@ import numpy as np
 from harness.verify.blocks import read_rows
 from harness.verify.compare import (
     BASE_FIRST,
-    BFLOAT16_FACTORS,
     BOTH_FIRST,
     DELTA_FIRST,
-    FLOAT16_FACTORS,
+    LESS_EXACT,
     SUM,
     TF32_DELTA_FIRST,
     TF32_PRODUCT,
+    TWICE,
     Evidence,
     Pairing,
     Way,
@@ -50,9 +50,11 @@ from harness.verify.places import Place
 from harness.verify.records import AdapterConfig
 from harness.verify.survey import SiteEvidence
 
-SAMPLE_ROWS = 24
-SURE_COSINE = 0.98
-"""Above it a change is the delta times a number, but for rounding."""
+SAMPLE_ROWS = 16
+SAME_SCALE = 0.005
+"""How far a measured scale may be off, for rounding."""
+EXACTLY = 1e-4
+"""And a single element, of the delta."""
 LIKELY_COSINE = 0.3
 """Above it, and well above every other's, a hypothesis tells the direction, though not each bit."""
 NUM_TRIED = 3
@@ -62,8 +64,10 @@ NEARLY_ONE = 0.25
 TYPICALLY_OFF = 8.0
 """The bound of a product's error over its usual size."""
 ROUNDOFF = {"F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}
+HALVES = {"BF16": "bfloat16", "F16": "float16"}
+MANY = 8
 SPREAD = 0.02
-"""Of the wrong elements that a less exact product would give, so many must be there for it to be one."""
+"""Of the wrong elements that a less exact product would give, so many must be there for it to be one; and `MANY`."""
 MAX_TURNED_ELEMENTS = 1 << 26
 
 
@@ -121,15 +125,14 @@ def _less_exact(slot: Slot, pairing: Pairing, evidence: Evidence, sample: Sample
     """A product of factors that were rounded before, or by hardware that multiplies with fewer bits."""
     if abs(_direction(slot.delta, sample).factor - 1) > NEARLY_ONE:
         return None
-    for way, why in (
-        (BFLOAT16_FACTORS, "its factors and their product were rounded to bfloat16 before the sum"),
-        (FLOAT16_FACTORS, "its factors and their product were rounded to float16 before the sum"),
-        (TF32_PRODUCT, "its product was made with fewer bits than float32 has, as with TF32"),
-        (TF32_DELTA_FIRST, "its product was made with fewer bits than float32 has, as with TF32"),
-    ):
+    for way in (*LESS_EXACT, TF32_PRODUCT, TF32_DELTA_FIRST):
         other = compare(pairing, slot.delta, way, space, stop_early=not way.tolerance)
-        if other.explains and (not way.tolerance or _is_spread(slot.delta, evidence, sample, way, pairing)):
-            return Diagnosis(kind="merge_rounding", message=why, is_right=True, got=_residual(evidence))
+        if not other.explains or (way.tolerance and not _is_spread(slot.delta, evidence, sample, way, pairing)):
+            continue
+        what = "its factors were rounded" if not way.product_in else "its factors and their product were rounded"
+        why = f"{what} to {HALVES[way.factors_in]}" if way.factors_in else "its product was made as with TF32"
+        text = f"{why}, with fewer bits than float32 has"
+        return Diagnosis(kind="merge_rounding", message=text, is_right=True, got=_residual(evidence))
     return None
 
 
@@ -139,7 +142,7 @@ def _is_spread(delta: LowRank, evidence: Evidence, sample: Sample, way: Way, pai
     off = abs(delta.scale) * way.tolerance * lengths / TYPICALLY_OFF
     distance = 2 * ROUNDOFF[pairing.merged.entry.dtype] * np.abs(sample.merged)
     expected = float(np.minimum(1.0, off / np.maximum(distance, np.finfo(np.float32).tiny)).mean())
-    return evidence.num_wrong >= SPREAD * expected * evidence.num_elements
+    return evidence.num_wrong >= max(MANY, SPREAD * expected * evidence.num_elements)
 
 
 def _another_delta(
@@ -163,15 +166,16 @@ def _another_delta(
             if abs(direction.cosine) > abs(best_direction.cosine):
                 best, best_direction = hypothesis, direction
     cosine, factor = abs(best_direction.cosine), best_direction.factor
-    if best is own and cosine >= SURE_COSINE and abs(factor - 1) > _uncertainty(own_direction, sample):
+    if best is own and abs(factor - 1) > SAME_SCALE and _is_only_scaled(slot.delta, factor, sample, pairing):
         return Diagnosis(
-            kind="delta_wrong_sign" if factor < 0 else WRONG_SCALE,
+            kind=_kind_of(factor),
             message="the delta is scaled wrongly",
             expected="1 times the delta",
             got=f"about {factor:.4g} times",
         )
     if best is not own and cosine >= max(LIKELY_COSINE, 2 * abs(own_direction.cosine)):
-        return Diagnosis(kind=best.kind, message=f"{best.message}, nearly", got=f"{factor:.3g} times that delta")
+        text = f"{best.message}, nearly: {factor:.3g} times it"
+        return Diagnosis(kind=best.kind, message=text, expected=best.expected, got=best.got)
     return None
 
 
@@ -185,19 +189,36 @@ def _scaled(
 ) -> Diagnosis | None:
     """The hypothesis in the scale that was measured, if that gives the stored bits."""
     is_own = not hypothesis.message
+    if abs(direction.factor - 2) < NEARLY_ONE and compare(pairing, hypothesis.delta, TWICE, space).explains:
+        more = "" if is_own else f"{hypothesis.message}, and "
+        text = f"{more}the delta was merged twice"
+        kind = "delta_applied_twice" if is_own else hypothesis.kind
+        return Diagnosis(kind=kind, message=text, expected="1 times the delta", got="2 times, one after the other")
     for factor, kind, why in _factors(slot, config, direction):
         if (is_own and factor == 1.0) or not _gives(pairing, hypothesis.delta.times(factor), space):
             continue
         if is_own:
             return Diagnosis(kind=kind, message=why, expected="1 times the delta", got=f"{factor:.6g} times")
         more = "" if factor == 1.0 else f", and {why}"
-        return Diagnosis(kind=hypothesis.kind, message=hypothesis.message + more)
+        text = hypothesis.message + more
+        return Diagnosis(kind=hypothesis.kind, message=text, expected=hypothesis.expected, got=hypothesis.got)
     return None
 
 
-def _uncertainty(direction: Direction, sample: Sample) -> float:
-    """Of a factor that was measured in what rounding has left."""
-    return 3 * math.sqrt(max(1 - direction.cosine**2, 0.0) / max(sample.base.size, 1)) + 1e-4
+def _is_only_scaled(delta: LowRank, factor: float, sample: Sample, pairing: Pairing) -> bool:
+    """Whether rounding explains what is left of the change without so much of the delta."""
+    product = (delta.left[sample.rows] @ delta.right).astype(np.float64) * delta.scale
+    left = sample.merged.astype(np.float64) - sample.base - factor * product
+    # A number that is rounded is off by its distance over the root of 12, twice over where the delta is rounded too.
+    noise = 2 * 2 * ROUNDOFF[pairing.merged.entry.dtype] * np.maximum(np.abs(sample.merged), np.abs(sample.base))
+    allowed = float((noise**2).sum()) / 12 + float(((EXACTLY * factor * product) ** 2).sum())
+    return float((left**2).sum()) <= allowed
+
+
+def _kind_of(factor: float) -> str:
+    if abs(factor - 2) < 2 * SAME_SCALE:
+        return "delta_applied_twice"
+    return "delta_wrong_sign" if factor < 0 else WRONG_SCALE
 
 
 class Direction(NamedTuple):
@@ -230,7 +251,7 @@ def _factors(slot: Slot, config: AdapterConfig, direction: Direction) -> Iterato
     for digits in (1, 2, 3, 4, 6):
         factor = float(f"{measured:.{digits}g}")
         if factor not in (0.0, 1.0):
-            yield factor, "delta_wrong_sign" if factor < 0 else WRONG_SCALE, f"the delta is scaled by {factor:g}"
+            yield factor, _kind_of(factor), f"the delta is scaled by {factor:g}"
 
 
 def _gives(pairing: Pairing, delta: LowRank, space: Workspace, base: Place | None = None) -> bool:
@@ -329,11 +350,15 @@ def _residual(evidence: Evidence) -> str:
 
 
 def _sample(pairing: Pairing, evidence: Evidence, space: Workspace) -> Sample:
-    """Rows that are wrong, evenly over the weight; any, where it is walked by columns."""
-    num_rows = pairing.base.shape[0]
-    lines = np.arange(num_rows) if pairing.flipped else np.array(sorted(evidence.wrong_lines) or [0])
-    rows = lines[np.unique(np.linspace(0, len(lines) - 1, min(SAMPLE_ROWS, len(lines))).astype(np.int64))]
+    """Rows that are wrong and as many of all, evenly over the weight; where it is walked by columns, any."""
+    every = np.arange(pairing.base.shape[0])
+    wrong = every if pairing.flipped else np.array(sorted(evidence.wrong_lines) or [0])
+    rows = np.unique(np.concatenate([_spread(wrong), _spread(every)]))
     return Sample(rows, _rows(pairing.base, rows, space), _rows(pairing.merged, rows, space))
+
+
+def _spread(rows: np.ndarray) -> np.ndarray:
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLE_ROWS, len(rows))).astype(np.int64))]
 
 
 def _rows(place: Place, rows: np.ndarray, space: Workspace) -> np.ndarray:

@@ -1,10 +1,10 @@
 """The factors of a pair as a site's low-rank delta, under any way to read them.
 
-Owns what layouts and packings mean (`harness/checkpoints/packing.py` has the words) and which of them a configuration
-says. Two things that a file does not say: whether the factors of fused experts are for the parameter as it lies in
-memory (`standard`) or for its transpose (`swapped`), and which columns of lora_B are an expert's (`rank_major`: e::E;
-`grouped_by_expert`: e*R to (e+1)*R). Whatever is read wrongly somewhere is again a pair of small matrices, which makes
-every hypothesis as cheap as the right one. Knows nothing of what a checkpoint holds.
+Owns what layouts and packings mean (`harness/checkpoints/packing.py` has the words): whether the factors of fused
+experts are for the parameter as it lies in memory (`standard`) or for its transpose (`swapped`), and which columns of
+lora_B are an expert's (`rank_major`: e::E; `grouped_by_expert`: e*R to (e+1)*R). Whatever is read wrongly somewhere is
+again a pair of small matrices, which makes every hypothesis as cheap as the right one. Knows nothing of what a
+checkpoint holds.
 
 Shapes: E experts, R rank of one expert.
 """
@@ -13,24 +13,20 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from packaging.version import InvalidVersion, Version
 
 from harness.checkpoints.safetensors_file import TensorEntry
 from harness.verify.blocks import Buffers, Files, read_flat
 from harness.verify.dtypes import widen
 from harness.verify.kernels import columns_by_expert
-from harness.verify.records import AdapterConfig, FactorPair
+from harness.verify.records import FactorPair
 from harness.verify.targets import Target
 
 FusedLayout = Literal["standard", "swapped"]
 Packing = Literal["rank_major", "grouped_by_expert"]
-SWAPPING_SINCE = Version("0.19.0")
-"""From this release of PEFT on, experts stored (E, out, in) have their factors in the order of a Linear's."""
 
 
 class Reading(NamedTuple):
@@ -96,16 +92,6 @@ class Factors:
     def num_experts(self) -> int:
         """1 for what is not fused."""
         return self.target.num_experts or 1
-
-    @property
-    def possible(self) -> tuple[Reading, ...]:
-        """Readings that shapes leave; more than one if only a version or a marker can tell."""
-        if self.target.num_experts is None:
-            return (Reading(),)
-        rows, columns = self.target.shape
-        made = (self.pair.b.shape[0], self.pair.a.shape[1])
-        shapes: dict[FusedLayout, tuple[int, int]] = {"standard": (rows, columns), "swapped": (columns, rows)}
-        return tuple(Reading(layout) for layout, shape in shapes.items() if made == shape)
 
     def delta(self, site: int, reading: Reading, *, rows: slice | None = None) -> LowRank:
         """The delta of the target's site with this number, (out, in); of other `rows` if that is said."""
@@ -173,33 +159,8 @@ def read_values(files: Files, entry: TensorEntry) -> np.ndarray:
     return widen(bits, entry.dtype).reshape(entry.shape)
 
 
-def stated_readings(config: AdapterConfig, target: Target, possible: Sequence[Reading]) -> tuple[Reading, ...]:
-    """Of the readings that shapes leave, those that the configuration does: one, where it says enough.
-
-    What says it is PEFT's version for the layout, and unsloth_zoo's marker for the packing (else it is PEFT's).
-    """
-    readings = [_packed(reading, config) for reading in possible]
-    if len(readings) < 2:
-        return tuple(readings)
-    layouts = _stated_layouts(config, target)
-    return tuple(reading for reading in readings if reading.layout in layouts)
-
-
-def _packed(reading: Reading, config: AdapterConfig) -> Reading:
-    if config.lora_b_layout == "grouped_by_expert":
-        return reading._replace(packing="grouped_by_expert")
-    return reading
-
-
-def _stated_layouts(config: AdapterConfig, target: Target) -> tuple[FusedLayout, ...]:
-    try:
-        version = Version(config.peft_version)
-    except InvalidVersion:
-        return ("standard", "swapped")
-    # A development version is of the release that it leads to.
-    if Version(version.base_version) < SWAPPING_SINCE:
-        return ("swapped",)
-    if target.orientation == "out_in":
-        return ("standard",)
-    # 0.19 and later swaps unless the module says that it is transposed, which depends on transformers (targets.py).
-    return ("swapped",) if target.is_transposed else ("standard", "swapped")
+def possible_layouts(pair: FactorPair, target: Target) -> tuple[FusedLayout, ...]:
+    """The layouts that shapes leave: both, where an expert's matrix is square."""
+    made = (pair.b.shape[0], pair.a.shape[1])
+    shapes: dict[FusedLayout, tuple[int, int]] = {"standard": target.shape, "swapped": target.shape[::-1]}
+    return tuple(layout for layout, shape in shapes.items() if made == shape)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.verify.blocks import Files
-from harness.verify.factors import Factors, Reading, stated_readings
+from harness.verify.factors import Factors, Reading
 from harness.verify.judging import Judgement, ambiguity, powerless
+from harness.verify.readings import stated_readings
 from harness.verify.records import Adapter, FactorPair, Finding
-from harness.verify.report import LayoutSeen, PassthroughCounts, SiteSeen, State, TensorCounts, Verdict
+from harness.verify.report import ExpertCounts, LayoutSeen, PassthroughCounts, SiteSeen, State, TensorCounts, Verdict
 from harness.verify.targets import Target
 from harness.verify.verdicts import count_experts, in_order, verdict_of
 from harness.verify.work import Claims
@@ -22,15 +23,14 @@ def judge_adapter(adapter: Adapter, claims: Claims, structure: Iterable[Finding]
     sites: list[SiteSeen] = []
     findings = list(structure)
     layout = LayoutSeen(fused=None, packing=None, ambiguous=False)
-    for pair, target in claims.jobs:
+    for (pair, target), readings in zip(claims.jobs, stated_readings(adapter.config, claims.jobs), strict=True):
         factors = Factors.of(pair, target, files)
-        readings = stated_readings(adapter.config, target, factors.possible)
         seen = [_seen(claims, name, factors, index, readings[0]) for index, name in enumerate(target.sites)]
         factors.release()
         sites += seen
         layout = _layout(layout, target, readings, seen)
         if len(readings) > 1:
-            findings.append(ambiguity(pair.a.name, seen[0].layer, None))
+            findings.append(ambiguity(pair.a.name, seen[0].layer, readings, None))
         if any(site.state == "wrong" for site in seen):
             findings.append(_not_finite(pair))
     if not claims.held:
@@ -40,7 +40,7 @@ def judge_adapter(adapter: Adapter, claims: Claims, structure: Iterable[Finding]
         verdict=verdict_of(findings, (), nothing, Verdict.FITS),
         findings=in_order(findings, nothing),
         tensors=TensorCounts(targeted=len(sites) + len(claims.held), matched=0, unchanged=0, wrong=0),
-        experts=count_experts(sites),
+        experts=ExpertCounts(attempted=count_experts(sites).attempted, applied=0, fallback=0),
         passthrough=PassthroughCounts(compared=0, identical=0),
         layout=layout,
         sites=tuple(sites),

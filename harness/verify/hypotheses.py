@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice, product
 from typing import NamedTuple, cast, get_args
 
-from harness.verify.factors import LowRank, Packing, Reading
+from harness.verify.factors import LowRank, Packing, Reading, possible_layouts
 from harness.verify.families import Part
 from harness.verify.places import Site
 from harness.verify.records import AdapterConfig
@@ -32,8 +32,8 @@ class Hypothesis(NamedTuple):
     kind: str
     message: str
     delta: LowRank
-    from_site: str = ""
-    """The weight whose delta it is, if that is another one."""
+    expected: str = ""
+    got: str = ""
 
 
 class Scale(NamedTuple):
@@ -112,13 +112,15 @@ def readings(slot: Slot) -> Iterator[Hypothesis]:
         if delta.left.shape[0] == delta.right.shape[1]:
             yield Hypothesis(WRONG_LAYOUT, "the transpose of its delta was merged", delta.T)
         return
-    layouts = {reading.layout for reading in factors.possible}
-    for layout, packing, a_packing in product(sorted(layouts), get_args(Packing), get_args(Packing)):
+    layouts = possible_layouts(slot.job.pair, slot.job.target)
+    for layout, packing, a_packing in product(layouts, get_args(Packing), get_args(Packing)):
         reading = Reading(layout, packing, a_packing)
         if reading == meant:
             continue
         kind = WRONG_PACKING if layout == meant.layout else WRONG_LAYOUT
-        yield Hypothesis(kind, _told(meant, reading), factors.delta(slot.number, reading))
+        yield Hypothesis(
+            kind, _told(meant, reading), factors.delta(slot.number, reading), _spelt(meant), _spelt(reading)
+        )
     yield from _other_rows(slot, meant)
 
 
@@ -126,12 +128,15 @@ def others(slot: Slot, neighbours: Neighbours) -> Iterator[Hypothesis]:
     """The delta of another weight, for which this one may have been taken."""
     for other in neighbours.parts(slot):
         text = f"the delta of {other.site.part or 'the other of gate and up'} was merged"
-        yield Hypothesis(GATE_UP, text, other.delta, other.site.name)
+        yield Hypothesis(
+            GATE_UP, text, other.delta, f"{slot.site.part or slot.site.name}", f"{other.site.part or other.site.name}"
+        )
     for other in neighbours.experts(slot):
-        yield Hypothesis(PERMUTED, f"the delta of expert {other.site.expert} was merged", other.delta, other.site.name)
+        text = "the delta of another expert was merged"
+        yield Hypothesis(PERMUTED, text, other.delta, f"expert {slot.site.expert}", f"expert {other.site.expert}")
     for other in neighbours.layers(slot):
-        text = f"the delta of layer {other.site.layer} was merged"
-        yield Hypothesis(WRONG_VALUES, text, other.delta, other.site.name)
+        text = "the delta of another layer was merged"
+        yield Hypothesis(WRONG_VALUES, text, other.delta, f"layer {slot.site.layer}", f"layer {other.site.layer}")
 
 
 def scales(slot: Slot, config: AdapterConfig) -> Iterator[Scale]:
@@ -173,7 +178,13 @@ def _other_rows(slot: Slot, meant: Reading) -> Iterator[Hypothesis]:
     rows = slice(part, total, num_parts) if are_halves else slice(part * each, (part + 1) * each, 1)
     was = "turns" if are_halves else "halves"
     delta = slot.job.factors.delta(slot.number, meant, rows=rows)
-    yield Hypothesis(WRONG_LAYOUT, f"gate and up were taken for {was} in the rows of the delta", delta)
+    meant_as = "halves" if are_halves else "turns"
+    yield Hypothesis(WRONG_LAYOUT, f"gate and up were taken for {was} in the rows of the delta", delta, meant_as, was)
+
+
+def _spelt(reading: Reading) -> str:
+    more = "" if reading.a_packing == Reading().a_packing else f", lora_A {reading.a_packing}"
+    return f"{reading.layout}, {reading.packing}{more}"
 
 
 def _told(meant: Reading, got: Reading) -> str:

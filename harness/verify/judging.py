@@ -5,6 +5,7 @@ Owns the words for it. Reads values again only to find out what happened to a we
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,8 @@ LOST = 0.5
 WORN = 0.9
 """And less than this is a warning."""
 ALL = "all of it"
+_LAYER = re.compile(r"\.layers\.(\d{1,9})(?:\.|$)")
+_EXPERT = re.compile(r"\.experts\.(\d{1,9})\.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ def judge(
         *powerless(sites),
         *_ambiguous(seen.sites),
     ]
+    findings = [_located(finding) for finding in findings]
     adapted = frozenset(_stored_names(seen))
     return Judgement(
         verdict=verdict_of(findings, sites, adapted, Verdict.CONTAINS),
@@ -257,20 +261,24 @@ def _ambiguous(sites: Iterable[SiteEvidence]) -> Iterator[Finding]:
         is_open = len(each.job.readings) > 1 and not each.is_zero
         if is_open and each.evidence is not None and each.evidence.explains and id(each.job) not in told:
             told.add(id(each.job))
-            yield ambiguity(each.job.pair.a.name, each.site.layer, each.reading)
+            yield ambiguity(each.job.pair.a.name, each.site.layer, each.job.readings, each.reading)
 
 
-def ambiguity(tensor: str, layer: int | None, reading: Reading | None) -> Finding:
-    """Factors that can be read in two ways, and no version or marker says in which."""
-    used = f": merged as {reading.layout}" if reading else ""
+def ambiguity(tensor: str, layer: int | None, readings: Sequence[Reading], used: Reading | None) -> Finding:
+    """Factors that can be read in two ways, and nothing says in which they were trained."""
+    is_layout = len({reading.layout for reading in readings}) > 1
+    if is_layout:
+        why = "the factors fit as they are and transposed, and no version of PEFT in the configuration decides"
+    else:
+        why = "Unsloth trained them without saying how it packed lora_B, which changed with its releases"
     return Finding(
         kind="ambiguous_layout",
         severity="error",
-        message=f"factors fit as they are and transposed, and the configuration names no PEFT version{used}",
+        message=why,
         tensor=tensor,
         layer=layer,
-        expected="peft_version in adapter_config.json",
-        got="none that decides",
+        expected="peft_version" if is_layout else "lora_B_layout in adapter_config.json",
+        got="nothing is merged" if used is None else f"merged as {used.layout}, {used.packing}",
     )
 
 
@@ -292,6 +300,18 @@ def _stored_names(seen: Survey) -> Iterator[str]:
             yield each.stored_name
     for job, _ in seen.held:
         yield job.site.name
+
+
+def _located(finding: Finding) -> Finding:
+    """With layer and expert, where the name of its tensor has them."""
+    if not finding.tensor or finding.layer is not None:
+        return finding
+    layer, expert = _LAYER.search(finding.tensor), _EXPERT.search(finding.tensor)
+    return replace(
+        finding,
+        layer=int(layer[1]) if layer else None,
+        expert=int(expert[1]) if expert and finding.expert is None else finding.expert,
+    )
 
 
 def _finding(

@@ -197,6 +197,7 @@ def explain(
     delta: np.ndarray,
     delta_first: bool,
     rounding: Rounding,
+    storing: Rounding,
     row_tolerance: np.ndarray,
     column_tolerance: np.ndarray,
     relative_tolerance: float,
@@ -209,10 +210,10 @@ def explain(
     """What `tally` says of a tile, element by element, allowing the delta to be another product's of the same factors.
 
     A delta is known to row_tolerance * column_tolerance (and relative_tolerance of itself), so a merged value is right
-    if it lies between what the two ends round to. Adds to `explained`: elements that are wrong, those of them that are
-    base's, and those that are not finite where base is. Only rows that `wrong_rows` counts elements in are looked at;
-    it gets what is left of them, and `worst` the row, column, predicted and merged value of the one that is farthest
-    off, and how far, if that is farther than it says already.
+    if it lies between what the two ends round to, first by `rounding`, then by `storing`. Adds to `explained`: elements
+    that are wrong, those of them that are base's, and those that are not finite where base is. Only rows that
+    `wrong_rows` counts elements in are looked at; it gets what is left of them, and `worst` the row, column, predicted
+    and merged value of the one that is farthest off, and how far, if that is farther than it says already.
     """
     rows, columns = delta.shape
     base_bits, merged_bits = bits[0], bits[1]
@@ -234,7 +235,8 @@ def explain(
             if delta_first:
                 low, high = _round(low, rounding), _round(high, rounding)
             # The sum's own rounding to float32 is part of `_round`.
-            low, high = _round(w + low, rounding), _round(w + high, rounding)
+            low = _round(_round(w + low, rounding), storing)
+            high = _round(_round(w + high, rounding), storing)
             if low <= m <= high:
                 if math.isinf(m) and not math.isinf(w):
                     explained[2] += 1
@@ -248,7 +250,7 @@ def explain(
                 if math.isfinite(w):
                     explained[2] += 1
                 continue
-            middle = _round(w + d, rounding)
+            middle = _round(_round(w + d, rounding), storing)
             if abs(m - middle) > worst[4]:
                 worst[0] = i
                 worst[1] = j

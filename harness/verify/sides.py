@@ -32,7 +32,9 @@ class Side:
     unexplained: Mapping[str, str]
     """Stored names that no rule explains, and why; they are places under their own names."""
     is_tied: bool
-    """Its head is its embedding: it has one that is not stored."""
+    """Its head is its embedding, and is not stored: it has that place all the same."""
+    embedding: str
+    """The canonical name; empty if there is none."""
 
 
 class Paired(NamedTuple):
@@ -50,8 +52,11 @@ def rules_of(base: Checkpoint) -> FamilyRules:
     return rules_for(load_rules(), base.config)
 
 
-def side_of(checkpoint: Checkpoint, rules: FamilyRules) -> Side:
-    """A checkpoint's weights, those that no rule explains under the names that they have."""
+def side_of(checkpoint: Checkpoint, rules: FamilyRules, *, may_tie: bool = True) -> Side:
+    """A checkpoint's weights, those that no rule explains under the names that they have.
+
+    `may_tie` is False for merged if base has a head of its own: then one that is not stored is lost, whatever is said.
+    """
     layout = lay_out(rules, checkpoint.entries)
     unexplained = {each.name: each.reason for each in layout.unmatched}
     places = dict(layout.places)
@@ -59,21 +64,29 @@ def side_of(checkpoint: Checkpoint, rules: FamilyRules) -> Side:
         entry = checkpoint.entries[name]
         places.setdefault(name, Place(Site(name, None, None, None), entry, None, WHOLE, False, entry.shape))
     embedding = _shortest(places, EMBEDDINGS)
-    ties = bool(is_tied(checkpoint.config)) and embedding is not None and _shortest(places, HEADS) is None
+    ties = may_tie and bool(is_tied(checkpoint.config)) and _shortest(places, HEADS) is None
     if ties and embedding is not None:
-        site = Site(HEAD, None, None, None)
-        places[HEAD] = places[embedding]._replace(site=site)
-    return Side(checkpoint=checkpoint, layout=replace(layout, places=places), unexplained=unexplained, is_tied=ties)
+        places[HEAD] = places[embedding]._replace(site=Site(HEAD, None, None, None))
+    return Side(
+        checkpoint=checkpoint,
+        layout=replace(layout, places=places),
+        unexplained=unexplained,
+        is_tied=ties and embedding is not None,
+        embedding=embedding or "",
+    )
 
 
 def pair_sides(base: Side, merged: Side, rules: FamilyRules, held: Mapping[str, tuple[int, ...]]) -> Paired:
     """Every weight of both. `held` are the shapes of what the adapter holds in full, which may differ from base's."""
     findings: list[Finding] = []
     pairings: dict[str, Pairing] = {}
+    quantised: list[Finding] = []
     for name, place in base.layout.places.items():
         other = merged.layout.places.get(name)
         if other is None:
             findings.append(_missing(base, place, rules))
+        elif (place.entry.dtype in FLOATS) != (other.entry.dtype in FLOATS):
+            quantised.append(_quantised(place, other))
         elif other.shape != held.get(name, place.shape):
             expected = held.get(name, place.shape)
             findings.append(_about(other, "shape_mismatch", "has another shape", expected=expected, got=other.shape))
@@ -82,7 +95,23 @@ def pair_sides(base: Side, merged: Side, rules: FamilyRules, held: Mapping[str, 
     extra = [place for name, place in merged.layout.places.items() if name not in base.layout.places]
     findings += [_unexpected(merged, place, rules) for place in extra if place.site.name not in held]
     findings += _dtypes(pairings.values(), merged.checkpoint.config)
-    return Paired(pairings, [*_doubles(base), *_doubles(merged)], findings)
+    stems = tuple({finding.tensor.removesuffix("weight") for finding in quantised})
+    findings = [_softened(finding) if _is_of(finding, stems) else finding for finding in findings]
+    return Paired(pairings, [*_doubles(base), *_doubles(merged)], [*quantised, *findings])
+
+
+def _quantised(place: Place, other: Place) -> Finding:
+    text = "is quantised, or no longer is: what it should hold cannot be told"
+    return _about(other, "quantised_weights", text, expected=place.entry.dtype, got=other.entry.dtype)
+
+
+def _is_of(finding: Finding, stems: tuple[str, ...]) -> bool:
+    """Whether a tensor that one checkpoint alone has is a scale of a quantised one."""
+    return bool(stems) and finding.kind in ("tensor_unexpected", "tensor_missing") and finding.tensor.startswith(stems)
+
+
+def _softened(finding: Finding) -> Finding:
+    return replace(finding, severity="note", message=f"{finding.message}: it belongs to a quantised weight")
 
 
 def _missing(base: Side, place: Place, rules: FamilyRules) -> Finding:
@@ -92,6 +121,9 @@ def _missing(base: Side, place: Place, rules: FamilyRules) -> Finding:
         return _about(place, "family_unknown", reason)
     if _is_unloaded(name, rules):
         return _about(place, "tensor_missing", "is missing, and no loader would take it", severity="note")
+    if base.is_tied and name == HEAD:
+        text = f"is missing: base's is its {base.embedding}"
+        return replace(_about(place, "tensor_missing", text, expected=f"{place.shape}"), tensor=HEAD)
     return _about(place, "tensor_missing", "is missing", expected=f"{place.shape}")
 
 

@@ -22,6 +22,8 @@ from harness.verify.compare import (
     BASE_FIRST,
     BOTH_FIRST,
     DELTA_FIRST,
+    DELTA_IN_BASE_DTYPE,
+    IN_BASE_DTYPE,
     SUM,
     Evidence,
     Pairing,
@@ -156,19 +158,30 @@ def size_bytes(pairing: Pairing) -> int:
 
 
 class Preferred:
-    """The way in which the last weights were merged, to be tried first. Any thread may overwrite it: it is a guess."""
+    """The way in which the last weights of a kind were merged, to be tried first; PEFT's differs for fused experts.
+
+    Any thread may overwrite it: it is a guess.
+    """
 
     def __init__(self) -> None:
-        self.way = SUM
+        self._ways: dict[bool, Way] = {}
 
     def ways(self, pairing: Pairing) -> list[Way]:
         """All ways that are right without a word, the likeliest first."""
-        ways = [SUM, DELTA_FIRST]
-        if pairing.base.entry.dtype != pairing.merged.entry.dtype:
-            ways += [BASE_FIRST, BOTH_FIRST]
-        if pairing.merged.entry.dtype == "F32":
-            ways = [SUM, BASE_FIRST] if pairing.base.entry.dtype != "F32" else [SUM]
-        return sorted(ways, key=lambda way: way != self.way)
+        before, after = pairing.base.entry.dtype, pairing.merged.entry.dtype
+        ways = [SUM] if after == "F32" else [SUM, DELTA_FIRST]
+        if before != after:
+            ways += [IN_BASE_DTYPE, DELTA_IN_BASE_DTYPE, BASE_FIRST, BOTH_FIRST]
+        preferred = self._ways.get(self._kind(pairing))
+        return sorted(ways, key=lambda way: way != preferred)
+
+    def note(self, pairing: Pairing, way: Way) -> None:
+        """A weight was merged in this way."""
+        self._ways[self._kind(pairing)] = way
+
+    @staticmethod
+    def _kind(pairing: Pairing) -> bool:
+        return pairing.site.expert is not None
 
 
 class Countdown:
@@ -207,7 +220,7 @@ def see_site(job: FactorJob, index: int, space: Workspace, preferred: Preferred)
             reading=reading,
             way=way,
             is_zero=delta.is_zero,
-            is_finite=evidence.delta_squared < float("inf"),
+            is_finite=evidence.explains or delta.is_finite,
         )
         if evidence.explains:
             return current
@@ -222,17 +235,16 @@ def _see(
     if job.pair.magnitude is not None:
         magnitude = read_values(space.files, job.pair.magnitude)
         return compare_dora(pairing, delta, magnitude, space), SUM
-    first: tuple[Evidence, Way] | None = None
+    found: list[tuple[Evidence, Way]] = []
     for way in preferred.ways(pairing):
-        evidence = compare(pairing, delta, way, space, stop_early=first is not None)
+        evidence = compare(pairing, delta, way, space)
+        found.append((evidence, way))
         if evidence.explains:
-            preferred.way = way
-            return evidence, way
-        first = first or (evidence, way)
+            preferred.note(pairing, way)
+            break
         if evidence.num_same == evidence.num_elements or evidence.num_non_finite:
             break  # all of it is base's, or no way gives such numbers: the others say no more
-    assert first is not None
-    return first
+    return min(found, key=lambda each: each[0].num_wrong)
 
 
 def _site_task(

@@ -13,11 +13,12 @@ from harness.verify.adapter_targets import targeted
 from harness.verify.blocks import Files
 from harness.verify.compare import Pairing
 from harness.verify.dtypes import FLOATS
-from harness.verify.factors import Factors, Reading, stated_readings
+from harness.verify.factors import Factors, Reading
 from harness.verify.families import FamilyRules
-from harness.verify.places import WEIGHT, Place, Site, canonical_name
+from harness.verify.places import WEIGHT, WHOLE, Place, Site, canonical_name
+from harness.verify.readings import stated_readings
 from harness.verify.records import Adapter, FactorPair, Finding, Severity, WholeTensor
-from harness.verify.sides import Side
+from harness.verify.sides import HEAD, Side
 from harness.verify.targets import Target, Unplaced, target_of
 
 BIAS = ".bias"
@@ -141,40 +142,41 @@ def work_of(
     findings: list[Finding] = []
     touched: set[str] = set()
     jobs = []
-    for pair, target in claims.jobs:
-        factors = Factors.of(pair, target, files)
+    for (pair, target), readings in zip(claims.jobs, stated_readings(adapter.config, claims.jobs), strict=True):
         places = [base.layout.places[name] for name in target.sites]
-        readings = stated_readings(adapter.config, target, factors.possible)
         comparable = []
         for place in places:
             pairing = pairings.get(place.site.name)
+            if pairing is not None and place.site.name in claims.held:
+                # PEFT loads what it has saved of an adapted module into it, and merges into that.
+                pairing = pairing._replace(base=_held_place(place, claims.held[place.site.name]))
             if pairing is not None and (reason := _unreadable(pairing)):
                 findings.append(_quantised(pairing, reason))
                 pairing = None
             comparable.append(pairing)
         touched |= set(target.sites)
         job = FactorJob(
-            factors=factors,
+            factors=Factors.of(pair, target, files),
             readings=readings,
             sites=tuple(place.site for place in places),
             stored_names=tuple(place.entry.name for place in places),
             pairings=tuple(comparable),
         )
         jobs.append(job)
-    held = [
-        HeldJob(
-            tensor=tensor,
-            site=Site(name, None, None, None),
-            base=base.layout.places.get(name),
-            merged=merged.layout.places.get(name),
-        )
-        for name, tensor in claims.held.items()
-    ]
+    held = []
+    for name, tensor in claims.held.items():
+        if name in touched:
+            continue
+        known = base.layout.places.get(name)
+        site = Site(name, None, None, None) if known is None else known.site
+        held.append(HeldJob(tensor=tensor, site=site, base=known, merged=merged.layout.places.get(name)))
     biases = [
         BiasJob(pair=pair, pairing=pairings.get(name), site=base.layout.places[name].site)
         for name, pair in claims.biases.items()
     ]
     touched |= {*claims.held, *claims.biases}
+    if base.is_tied and merged.is_tied and (not {HEAD, base.embedding} & touched or _ties_factors(adapter)):
+        touched.add(HEAD)  # one tensor, which is compared under its other name
     return Work(
         factors=tuple(jobs),
         held=tuple(held),
@@ -182,6 +184,15 @@ def work_of(
         unchanged=tuple(pairing for name, pairing in pairings.items() if name not in touched),
         findings=tuple(findings),
     )
+
+
+def _held_place(place: Place, tensor: WholeTensor) -> Place:
+    return Place(place.site, tensor.entry, expert=None, rows=WHOLE, transposed=False, shape=tensor.entry.shape)
+
+
+def _ties_factors(adapter: Adapter) -> bool:
+    """Whether head and embedding were trained as one (PEFT 0.18 and later)."""
+    return adapter.config.raw.get("ensure_weight_tying") is True
 
 
 def _misfit(pair: FactorPair, target: Target) -> Unplaced | None:

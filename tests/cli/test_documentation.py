@@ -39,9 +39,10 @@ OPTIONS = sorted({tuple(each.opts) for command in VERBS.values() for each in com
 
 def test_there_are_verbs_and_options() -> None:
     """The two lists that the tests below walk are not empty."""
-    assert {"run", "plan", "report html", "report json", "report junit", "report md", "compare", "doctor"} == set(VERBS)
+    views = {"report html", "report json", "report junit", "report md"}
+    assert {"verify", "run", "plan", "compare", "doctor"} | views == set(VERBS)
     known = {spelling for spellings in OPTIONS for spelling in spellings}
-    assert {"--cells", "--here", "-k", "--quick", "--json", "--out", "--file"} <= known
+    assert {"--base", "--html", "--cells", "--here", "-k", "--quick", "--json", "--out", "--file"} <= known
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))

@@ -52,7 +52,7 @@ def explained(
     scratch = Scratch(delta.shape[1])
     counts, worst = np.zeros(kernels.NUM_EXPLAINED, np.int64), np.zeros(5)
     kernels.explain(
-        stored(base, dtype), SHIFTS[dtype], stored(merged, dtype), SHIFTS[dtype], delta, first, ROUNDINGS[dtype],
+        stored(base, dtype), SHIFTS[dtype], stored(merged, dtype), SHIFTS[dtype], delta, first, ROUNDINGS[dtype], ROUNDINGS[dtype],
         np.full(len(delta), row, np.float32), np.ones(delta.shape[1], np.float32), 0.0,
         scratch.bits, scratch.values, counts, np.ones(len(delta), np.int64), worst,
     )  # fmt: skip

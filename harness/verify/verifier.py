@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.verify.adapters import WEIGHTS_FILE, read_adapter
 from harness.verify.blocks import Files
-from harness.verify.companions import Checkpoint, compare_checkpoints, open_checkpoint
+from harness.verify.companions import Checkpoint, compare_checkpoints, is_tied, open_checkpoint
 from harness.verify.fitting import judge_adapter
 from harness.verify.judging import judge
 from harness.verify.records import Adapter
@@ -42,7 +42,7 @@ def verify(
             judgement = judge_adapter(read, claims, structure, files)
         else:
             merged_checkpoint = open_checkpoint(merged, role="merged")
-            merged_side = side_of(merged_checkpoint, rules)
+            merged_side = side_of(merged_checkpoint, rules, may_tie=is_tied(base_checkpoint.config) is not False)
             held = {name: tensor.entry.shape for name, tensor in claims.held.items()}
             paired = pair_sides(base_side, merged_side, rules, held)
             work = work_of(claims, read, base_side, merged_side, paired.pairings, files)
