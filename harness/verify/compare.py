@@ -39,8 +39,8 @@ TILE_ELEMENTS = 96 * 1024
 MIN_TILE_ROWS = 8
 MOSTLY = 0.25
 """Of a tile: where more is wrong, it is not for a product's roundings."""
-HALF_FLOAT_ROUNDOFF = 2.0**-8
-"""Of bfloat16, and of TF32's products at their worst: twice the roundoff of each factor."""
+ROUNDOFF = {"F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}
+"""Half the distance of neighbours, relative."""
 SHIFTS = {"BF16": np.uint32(16)}
 NO_SHIFT = np.uint32(0)
 
@@ -59,6 +59,8 @@ class Way(NamedTuple):
     """And one to which their product is, before it is scaled."""
     delta_in: str = ""
     """And after that."""
+    sum_in: str = ""
+    """A dtype to which base, delta and sum are rounded, whatever they are stored in."""
     twice: bool = False
     """The delta was merged once before, and the sum stored. Not a right way, but a way."""
     in_base_dtype: bool = False
@@ -74,6 +76,7 @@ BOTH_FIRST = Way("both_first", delta_first=True, base_first=True)
 IN_BASE_DTYPE = Way("in_base_dtype", in_base_dtype=True)
 DELTA_IN_BASE_DTYPE = Way("delta_in_base_dtype", delta_first=True, in_base_dtype=True)
 TWICE = Way("twice", twice=True)
+SUMS_IN_HALVES = (Way("float16 sum", sum_in="F16"), Way("bfloat16 sum", sum_in="BF16"))
 LESS_EXACT = tuple(
     way
     for dtype in ("BF16", "F16")
@@ -129,7 +132,10 @@ class Evidence:
     num_elements: int
     num_compared: int = 0
     """Fewer, where it was seen early enough that this delta is not it."""
+    num_inexact: int = 0
+    """Not the very bits that are predicted, in float32 beyond what another product's roundings give."""
     num_wrong: int = 0
+    """Of these what no roundings of a product explain."""
     num_wrong_and_base: int = 0
     """Wrong, and what base has."""
     num_non_finite: int = 0
@@ -233,7 +239,7 @@ def compare(
     found = Evidence(num_elements=rows * columns)
     no_rows, no_columns = np.zeros(0, np.float32), np.zeros(0, np.float32)
     # A product that is rounded lies on one side or the other of a tie, as the order of its sums has it.
-    relative = HALF_FLOAT_ROUNDOFF if way.delta_in else 0.0
+    relative = 2 * ROUNDOFF[way.delta_in] if way.delta_in else 0.0
     for stored in _tiles(pairing, other_base or pairing.base, way, space):
         tile, stop = stored, stored.start + len(stored.base)
         product = space.buffers.array("delta", (stop - tile.start, columns), np.float32)
@@ -243,6 +249,9 @@ def compare(
             product[:] = _low_product(unscaled, tile.start, stop, way)
         if way.twice:
             tile = _with_delta(tile, product, pairing.merged.entry.dtype)
+        if way.sum_in:
+            tile = _with_delta(tile, rounded(product, way.sum_in), way.sum_in, base_in=way.sum_in)
+            product[:] = 0
         wrong_rows = space.buffers.array("wrong_rows", (len(product),), np.int64)
         row_tolerance, column_tolerance = tolerances.of(tile.start, stop) if is_toleranced else (no_rows, no_columns)
         num_wrong = tally(
@@ -250,6 +259,7 @@ def compare(
             row_tolerance, column_tolerance, scratch.bits, scratch.values, counts, sums, wrong_rows,
         )  # fmt: skip
         found.num_compared += product.size
+        found.num_inexact += num_wrong
         if not num_wrong:
             continue
         is_mostly_wrong = num_wrong > MOSTLY * product.size
@@ -349,8 +359,9 @@ def _low_product(delta: LowRank, start: int, stop: int, way: Way) -> np.ndarray:
     return rounded(scaled, way.delta_in) if way.delta_in else scaled
 
 
-def _with_delta(tile: Tile, product: np.ndarray, dtype: str) -> Tile:
-    base = widen(tile.base, "BF16" if tile.base_shift else "F32")
+def _with_delta(tile: Tile, product: np.ndarray, dtype: str, base_in: str = "F32") -> Tile:
+    """The tile with the product in its base, rounded to `dtype`."""
+    base = rounded(widen(tile.base, "BF16" if tile.base_shift else "F32"), base_in)
     return tile._replace(base=rounded(base + product, dtype).view(np.uint32), base_shift=NO_SHIFT)
 
 

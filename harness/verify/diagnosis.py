@@ -21,7 +21,9 @@ from harness.verify.compare import (
     BOTH_FIRST,
     DELTA_FIRST,
     LESS_EXACT,
+    ROUNDOFF,
     SUM,
+    SUMS_IN_HALVES,
     TF32_DELTA_FIRST,
     TF32_PRODUCT,
     TWICE,
@@ -55,6 +57,7 @@ SAME_SCALE = 0.005
 """How far a measured scale may be off, for rounding."""
 EXACTLY = 1e-4
 """And a single element, of the delta."""
+NEARLY_ALL = 0.99
 LIKELY_COSINE = 0.3
 """Above it, and well above every other's, a hypothesis tells the direction, though not each bit."""
 NUM_TRIED = 3
@@ -63,7 +66,6 @@ NEARLY_ONE = 0.25
 """How far off 1 a measured scale is at most, where a merge is right but less exact."""
 TYPICALLY_OFF = 8.0
 """The bound of a product's error over its usual size."""
-ROUNDOFF = {"F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}
 HALVES = {"BF16": "bfloat16", "F16": "float16"}
 MANY = 8
 SPREAD = 0.02
@@ -127,12 +129,25 @@ def _less_exact(slot: Slot, pairing: Pairing, evidence: Evidence, sample: Sample
         return None
     for way in (*LESS_EXACT, TF32_PRODUCT, TF32_DELTA_FIRST):
         other = compare(pairing, slot.delta, way, space, stop_early=not way.tolerance)
-        if not other.explains or (way.tolerance and not _is_spread(slot.delta, evidence, sample, way, pairing)):
+        if not other.explains:
+            continue
+        # One bit that is off must not pass for a product that was rounded: that would have more of them right.
+        if not way.tolerance and other.num_inexact >= evidence.num_inexact:
+            continue
+        if way.tolerance and not _is_spread(slot.delta, evidence, sample, way, pairing):
             continue
         what = "its factors were rounded" if not way.product_in else "its factors and their product were rounded"
         why = f"{what} to {HALVES[way.factors_in]}" if way.factors_in else "its product was made as with TF32"
         text = f"{why}, with fewer bits than float32 has"
         return Diagnosis(kind="merge_rounding", message=text, is_right=True, got=_residual(evidence))
+    for way in SUMS_IN_HALVES:
+        other = compare(pairing, slot.delta, way, space, stop_early=True)
+        if other.explains and other.num_inexact < evidence.num_inexact:
+            text = f"the sum was made in {HALVES[way.sum_in]}"
+            if ROUNDOFF[way.sum_in] <= ROUNDOFF[pairing.merged.entry.dtype]:
+                return Diagnosis(kind="merge_rounding", message=text, is_right=True, got=_residual(evidence))
+            text = f"{text}, of which {pairing.merged.entry.dtype} holds more: the weight was rounded with its delta"
+            return Diagnosis(kind=WRONG_VALUES, message=text, got=_residual(evidence))
     return None
 
 
@@ -166,7 +181,8 @@ def _another_delta(
             if abs(direction.cosine) > abs(best_direction.cosine):
                 best, best_direction = hypothesis, direction
     cosine, factor = abs(best_direction.cosine), best_direction.factor
-    if best is own and abs(factor - 1) > SAME_SCALE and _is_only_scaled(slot.delta, factor, sample, pairing):
+    is_scaled = best is own and abs(factor - 1) > SAME_SCALE and _is_only_scaled(slot.delta, factor, sample, pairing)
+    if is_scaled and 2 * _compared(pairing, slot.delta.times(factor), space).num_inexact < evidence.num_inexact:
         return Diagnosis(
             kind=_kind_of(factor),
             message="the delta is scaled wrongly",
@@ -209,10 +225,10 @@ def _is_only_scaled(delta: LowRank, factor: float, sample: Sample, pairing: Pair
     """Whether rounding explains what is left of the change without so much of the delta."""
     product = (delta.left[sample.rows] @ delta.right).astype(np.float64) * delta.scale
     left = sample.merged.astype(np.float64) - sample.base - factor * product
-    # A number that is rounded is off by its distance over the root of 12, twice over where the delta is rounded too.
-    noise = 2 * 2 * ROUNDOFF[pairing.merged.entry.dtype] * np.maximum(np.abs(sample.merged), np.abs(sample.base))
-    allowed = float((noise**2).sum()) / 12 + float(((EXACTLY * factor * product) ** 2).sum())
-    return float((left**2).sum()) <= allowed
+    # Sum and delta are each rounded to half the distance of their neighbours.
+    roundoff = 2 * ROUNDOFF[pairing.merged.entry.dtype]
+    allowed = roundoff * np.maximum(np.abs(sample.merged), np.abs(sample.base)) + EXACTLY * np.abs(factor * product)
+    return bool((np.abs(left) <= allowed).mean() >= NEARLY_ALL)
 
 
 def _kind_of(factor: float) -> str:
@@ -252,6 +268,10 @@ def _factors(slot: Slot, config: AdapterConfig, direction: Direction) -> Iterato
         factor = float(f"{measured:.{digits}g}")
         if factor not in (0.0, 1.0):
             yield factor, _kind_of(factor), f"the delta is scaled by {factor:g}"
+
+
+def _compared(pairing: Pairing, delta: LowRank, space: Workspace) -> Evidence:
+    return min((compare(pairing, delta, way, space) for way in (SUM, DELTA_FIRST)), key=lambda each: each.num_inexact)
 
 
 def _gives(pairing: Pairing, delta: LowRank, space: Workspace, base: Place | None = None) -> bool:

@@ -10,12 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from harness.verify.blocks import read_rows
-from harness.verify.compare import Evidence, Pairing, Workspace, Worst
+from harness.verify.compare import ROUNDOFF, Evidence, Pairing, Workspace, Worst
 from harness.verify.dtypes import widen
 from harness.verify.factors import LowRank
 
-ROUNDOFF = {"F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}
-"""Half the distance of neighbours, relative."""
 NUM_ROUNDINGS = 6
 """Sum, length, quotient, product, the stored value, and one for the delta."""
 SINGLE_SLACK = 64

@@ -6,7 +6,7 @@ Owns the words for it. Reads values again only to find out what happened to a we
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from harness.verify.hypotheses import Neighbours
 from harness.verify.places import Place, Site
 from harness.verify.records import AdapterConfig, Finding, Severity
 from harness.verify.report import ExpertCounts, LayoutSeen, PassthroughCounts, SiteSeen, State, TensorCounts, Verdict
+from harness.verify.sides import HEAD
 from harness.verify.survey import Crew, SiteEvidence, Survey
 from harness.verify.verdicts import count_experts, count_tensors, in_order, verdict_of
 from harness.verify.work import HeldJob
@@ -45,9 +46,17 @@ class Judgement:
 
 
 def judge(
-    seen: Survey, doubles: Sequence[Pairing], structure: Iterable[Finding], config: AdapterConfig, crew: Crew
+    seen: Survey,
+    doubles: Sequence[Pairing],
+    structure: Iterable[Finding],
+    untold: Collection[str],
+    config: AdapterConfig,
+    crew: Crew,
 ) -> Judgement:
-    """The verdict on a merged checkpoint. `structure` is what was found before a value was read."""
+    """The verdict on a merged checkpoint. `structure` is what was found before a value was read.
+
+    `untold` are names of weights that factors without a known place may be for: if they changed, nothing is known.
+    """
     structure = tuple(structure)
     diagnoses = _diagnoses(seen.sites, config, crew)
     sites = [_site_seen(each, diagnosis) for each, diagnosis in zip(seen.sites, diagnoses, strict=True)]
@@ -58,7 +67,7 @@ def judge(
         *structure,
         *(_told(each, found) for each, found in zip(seen.sites, diagnoses, strict=True) if found is not None),
         *(finding for _, finding in whole if finding is not None),
-        *_changed(seen.unchanged),
+        *_changed(seen.unchanged, untold),
         *_doubled(doubles, crew),
         *_survival(seen.sites, sites),
         *powerless(sites),
@@ -186,7 +195,7 @@ def _whole_seen(site: Site, evidence: Evidence | None, state: State) -> SiteSeen
     )
 
 
-def _changed(unchanged: Iterable[tuple[Pairing, Evidence]]) -> Iterator[Finding]:
+def _changed(unchanged: Iterable[tuple[Pairing, Evidence]], untold: Collection[str]) -> Iterator[Finding]:
     """What the adapter does not touch, and is another than base's."""
     for pairing, evidence in unchanged:
         if not evidence.num_wrong:
@@ -198,8 +207,12 @@ def _changed(unchanged: Iterable[tuple[Pairing, Evidence]]) -> Iterator[Finding]
                 "non_finite",
                 f"is not adapted, and holds {evidence.num_non_finite} numbers that are not finite",
             )
-        if pairing.site.name != pairing.merged.entry.name and pairing.merged.expert is None:
-            text += f" (as {pairing.site.name})"
+        elif pairing.site.name in untold:
+            text = "changed, and may be what factors without a known place are for"
+            yield _finding(pairing.merged, pairing.site, "family_unknown", text, severity="warning")
+            continue
+        elif pairing.site.name == HEAD != pairing.merged.entry.name:
+            text = f"is the head too, which is not adapted and changed with it: {elements(evidence)}"
         yield _with_worst(_finding(pairing.merged, pairing.site, kind, text), evidence)
 
 

@@ -52,7 +52,9 @@ def verify(
             with Crew(files, num_threads) as crew:
                 seen = survey(work, crew, follower)
                 structure = (*read.findings, *claims.findings, *paired.findings, *work.findings, *companions)
-                judgement = judge(seen, paired.doubles, structure, read.config, crew)
+                is_untold = any(finding.kind == "family_unknown" for finding in claims.findings)
+                untold = base_side.unexplained if is_untold else ()
+                judgement = judge(seen, paired.doubles, structure, untold, read.config, crew)
     return VerifyReport(
         verdict=judgement.verdict,
         exit_code=int(judgement.verdict.exit_code),

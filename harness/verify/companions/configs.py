@@ -101,7 +101,7 @@ def _quantization(base: Mapping[str, Any], merged: Mapping[str, Any]) -> list[Fi
         why = "what base's weights are after dequantisation cannot be told here, nor whether merged started from them"
         return [changed(KIND, place, "there", ABSENT, severity="warning", why=why)]
     why = "a loader quantises the weights, or reads them as quantised: what it then computes with cannot be told here"
-    return [changed(KIND, place, "there" if before else ABSENT, shown(after), why=why)]
+    return [changed("quantised_weights", place, "there" if before else ABSENT, shown(after), why=why)]
 
 
 def _compare_fields(
