@@ -66,6 +66,20 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Verify ten thousand damaged checkpoints; `-- --seed N --count 1` is one of them again."""
+    _install(session)
+    session.run("python", "-m", "tests.verify.fuzz", *session.posargs)
+
+
+@nox.session
+def merges(session: nox.Session) -> None:
+    """Verify every merge that `nox -s matrix` has left in reports/out."""
+    _install(session)
+    session.run("python", "-m", "tests.end_to_end.merges", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure and print what the project promises about speed."""
     _install(session)

@@ -94,7 +94,7 @@ def pair_sides(base: Side, merged: Side, rules: FamilyRules, held: Mapping[str, 
             pairings[name] = Pairing(place.site, place, other)
     extra = [place for name, place in merged.layout.places.items() if name not in base.layout.places]
     findings += [_unexpected(merged, place, rules) for place in extra if place.site.name not in held]
-    findings += _dtypes(pairings.values(), merged.checkpoint.config)
+    findings += _dtypes(pairings.values(), base.checkpoint.config, merged.checkpoint.config)
     stems = tuple({finding.tensor.removesuffix("weight") for finding in quantised})
     findings = [_softened(finding) if _is_of(finding, stems) else finding for finding in findings]
     return Paired(pairings, [*_doubles(base), *_doubles(merged)], [*quantised, *findings])
@@ -140,11 +140,11 @@ def _is_unloaded(name: str, rules: FamilyRules) -> bool:
     return name.startswith(rules.not_loaded) or name.endswith(COMPUTED)
 
 
-def _dtypes(pairings: Iterable[Pairing], config: Mapping[str, object]) -> Iterator[Finding]:
-    """Tensors that changed their dtype, one by one where the configuration does not state the new one."""
-    stated = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}.get(
-        str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
-    )
+def _dtypes(
+    pairings: Iterable[Pairing], base_config: Mapping[str, object], config: Mapping[str, object]
+) -> Iterator[Finding]:
+    """Tensors that changed their dtype, one by one unless they follow the configuration in its change."""
+    base_stated, stated = _stated_dtype(base_config), _stated_dtype(config)
     seen: set[str] = set()
     changes: dict[tuple[str, str], list[Place]] = {}
     for pairing in pairings:
@@ -152,14 +152,20 @@ def _dtypes(pairings: Iterable[Pairing], config: Mapping[str, object]) -> Iterat
         if before.dtype == after.dtype or after.name in seen:
             continue
         seen.add(after.name)
-        if after.dtype == stated and before.dtype in FLOATS:
+        if after.dtype == stated and before.dtype in FLOATS and before.dtype == (base_stated or before.dtype):
             changes.setdefault((before.dtype, after.dtype), []).append(pairing.merged)
         else:
-            text = f"changed its dtype, and the configuration says {stated or 'none'}"
+            text = f"changed its dtype, and the configuration went from {base_stated or 'none'} to {stated or 'none'}"
             yield _about(pairing.merged, "dtype_changed", text, expected=before.dtype, got=after.dtype)
     for (before_dtype, after_dtype), places in changes.items():
         text = f"and {len(places) - 1} others changed their dtype, as the configuration states"
         yield _about(places[0], "dtype_changed", text, severity="warning", expected=before_dtype, got=after_dtype)
+
+
+def _stated_dtype(config: Mapping[str, object]) -> str | None:
+    """Of a configuration, as safetensors spells it."""
+    said = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
+    return {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}.get(said)
 
 
 def _doubles(side: Side) -> Iterator[Pairing]:
