@@ -81,6 +81,8 @@ class Claims:
     """By canonical name."""
     sites: Mapping[str, Site]
     """Of every target, by name."""
+    skipped: frozenset[str]
+    """Names of weights whose change cannot be told."""
     findings: tuple[Finding, ...]
 
 
@@ -101,6 +103,7 @@ def claims_of(adapter: Adapter, base: Side, rules: FamilyRules) -> Claims:
     jobs: list[tuple[FactorPair, Target]] = []
     biases: dict[str, FactorPair] = {}
     claimed: dict[str, str] = {}
+    skipped: set[str] = set()
     for pair in adapter.pairs:
         found = target_of(rules, base.layout, pair, adapter.config.target_parameters)
         problem = found if isinstance(found, Unplaced) else _misfit(pair, found)
@@ -113,6 +116,10 @@ def claims_of(adapter: Adapter, base: Side, rules: FamilyRules) -> Claims:
             findings.append(_of_pair(pair, "adapter_unsupported", text))
             continue
         claimed |= dict.fromkeys(found.sites, pair.module)
+        if pair.magnitude is not None and pair.kind == "embedding":
+            findings.append(_of_pair(pair, "adapter_unsupported", "DoRA of an embedding is not told here"))
+            skipped |= set(found.sites)
+            continue
         jobs.append((pair, found))
         if pair.bias is not None:
             name = canonical_name(rules, pair.module + BIAS)
@@ -132,7 +139,14 @@ def claims_of(adapter: Adapter, base: Side, rules: FamilyRules) -> Claims:
             )
     findings += _untrained(adapter, base, jobs)
     sites = {name: base.layout.places[name].site for _, target in jobs for name in target.sites}
-    return Claims(jobs=tuple(jobs), held=held, biases=biases, sites=sites, findings=tuple(findings))
+    return Claims(
+        jobs=tuple(jobs),
+        held=held,
+        biases=biases,
+        sites=sites,
+        skipped=frozenset(skipped),
+        findings=tuple(findings),
+    )
 
 
 def work_of(
@@ -140,7 +154,7 @@ def work_of(
 ) -> Work:
     """Every weight of `pairings` in the one list that it belongs to."""
     findings: list[Finding] = []
-    touched: set[str] = set()
+    touched: set[str] = set(claims.skipped)
     jobs = []
     for (pair, target), readings in zip(claims.jobs, stated_readings(adapter.config, claims.jobs), strict=True):
         places = [base.layout.places[name] for name in target.sites]
