@@ -35,7 +35,6 @@ def verify(
     try:
         # Imported where it is needed: the kernels' compiler takes seconds that no other verb should pay.
         from harness.verify import verify as verify_directories
-        from reports.verification import html as page
         from reports.verification import json_document, terminal
 
         with VerifyProgress(stderr()) as progress:
@@ -45,6 +44,8 @@ def verify(
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     stderr().print(terminal.summary(report, command=command))
     if html is not None:
+        from reports.verification import html as page
+
         write_text(html, page.render(report, command=command))
         stderr().print(f"page: {html}", markup=False, highlight=False)
     if as_json:

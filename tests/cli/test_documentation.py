@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from harness.cli.main import app
+from harness.cli.main import make_app
 from harness.errors import ExitCode
 
 README = Path(__file__).parents[2] / "README.md"
@@ -32,7 +32,7 @@ def verbs(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{name}{word}", inner
 
 
-VERBS = dict(verbs(typer.main.get_command(app)))
+VERBS = dict(verbs(typer.main.get_command(make_app())))
 OPTIONS = sorted({tuple(each.opts) for command in VERBS.values() for each in command.params if each.opts[0][0] == "-"})
 """Each with all its spellings."""
 

@@ -16,7 +16,7 @@ from tests.cli.conftest import Said
 
 Command = Callable[..., Said]
 ESCAPE = "\x1b["
-VERBS = ("run", "plan", "compare", "doctor", "report")
+VERBS = ("verify", "run", "plan", "compare", "doctor", "report")
 
 
 def test_without_arguments_it_lists_the_verbs(deltaproof: Command) -> None:
@@ -88,7 +88,7 @@ def test_what_ends_a_verb_is_an_exit_code(
     def fail(**_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli, "make_app", lambda _: fail)
     monkeypatch.setattr(cli.os, "dup2", lambda *_descriptors: None)
     monkeypatch.setattr("tests.cli.conftest.Stream.fileno", lambda _stream: 1, raising=False)
     said = deltaproof()
@@ -104,7 +104,7 @@ def test_a_bug_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_options: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(cli, "make_app", lambda _: fail)
     with pytest.raises(ZeroDivisionError):
         cli.main()
 
