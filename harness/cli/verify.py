@@ -33,7 +33,7 @@ def verify(
         _check_place(html, (base, adapter, *([merged] if merged else [])))
     command = shlex.join(["deltaproof", *sys.argv[1:]])
     try:
-        # Imported where it is needed: the kernels' compiler takes seconds that no other verb should pay.
+        # Imported where it is needed: no other verb should pay for it.
         from harness.verify import verify as verify_directories
         from reports.verification import json_document, terminal
 

@@ -16,19 +16,15 @@ import numpy as np
 from harness.verify.blocks import BLOCK_BYTES, Buffers, Files, read_flat, read_rows
 from harness.verify.dtypes import FLOATS, narrow, rounded, widen
 from harness.verify.factors import LowRank
-from harness.verify.kernels import (
-    NON_FINITE,
-    NUM_COUNTS,
-    NUM_EXPLAINED,
-    NUM_SUMS,
+from harness.verify.loops import (
+    NO_TOLERANCE,
     ROUNDINGS,
-    SAME,
+    ROUNDOFF,
     UNIT_ROUNDOFF,
-    VISIBLE,
-    WRONG,
-    WRONG_AND_BASE,
-    WRONG_AND_SAME,
-    Scratch,
+    Counters,
+    Explained,
+    Tile,
+    Tolerance,
     explain,
     tally,
 )
@@ -39,10 +35,10 @@ TILE_ELEMENTS = 96 * 1024
 MIN_TILE_ROWS = 8
 MOSTLY = 0.25
 """Of a tile: where more is wrong, it is not for a product's roundings."""
-ROUNDOFF = {"F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}
-"""Half the distance of neighbours, relative."""
-SHIFTS = {"BF16": np.uint32(16)}
-NO_SHIFT = np.uint32(0)
+MAX_WIDTHS = 16
+"""Whose rows of scratch a thread keeps."""
+SHIFTS = {"BF16": 16}
+NO_SHIFT = 0
 
 
 class Way(NamedTuple):
@@ -189,26 +185,16 @@ class Workspace:
     def __init__(self, files: Files) -> None:
         self.files = files
         self.buffers = Buffers()
-        self._scratch: dict[int, Scratch] = {}
-        self.explained = np.zeros(NUM_EXPLAINED, np.int64)
-        self.worst = np.zeros(5)
+        self._counters: dict[int, Counters] = {}
 
-    def scratch(self, columns: int) -> Scratch:
-        """Rows of this width."""
-        if columns not in self._scratch:
-            self._scratch.clear()
-            self._scratch[columns] = Scratch(columns)
-        return self._scratch[columns]
-
-
-class Tile(NamedTuple):
-    """Some rows of both, as bits."""
-
-    start: int
-    base: np.ndarray
-    base_shift: np.uint32
-    merged: np.ndarray
-    merged_shift: np.uint32
+    def counters(self, columns: int) -> Counters:
+        """For a weight of this width, at their beginning."""
+        if columns not in self._counters:
+            if len(self._counters) >= MAX_WIDTHS:
+                self._counters.clear()
+            self._counters[columns] = Counters(columns)
+        self._counters[columns].clear()
+        return self._counters[columns]
 
 
 def compare(
@@ -233,11 +219,9 @@ def compare(
     rounding = ROUNDINGS[dtype]
     tolerances = _Tolerances(left, right, way)
     is_toleranced = dtype == "F32"
-    counts, sums = np.zeros(NUM_COUNTS, np.int64), np.zeros(NUM_SUMS)
-    scratch = space.scratch(columns)
-    explained, worst, num_missing = space.explained, space.worst, 0
+    counters = space.counters(columns)
+    num_missing = 0
     found = Evidence(num_elements=rows * columns)
-    no_rows, no_columns = np.zeros(0, np.float32), np.zeros(0, np.float32)
     # A product that is rounded lies on one side or the other of a tie, as the order of its sums has it.
     relative = 2 * ROUNDOFF[way.delta_in] if way.delta_in else 0.0
     for stored in _tiles(pairing, other_base or pairing.base, way, space):
@@ -253,11 +237,8 @@ def compare(
             tile = _with_delta(tile, rounded(product, way.sum_in), way.sum_in, base_in=way.sum_in)
             product[:] = 0
         wrong_rows = space.buffers.array("wrong_rows", (len(product),), np.int64)
-        row_tolerance, column_tolerance = tolerances.of(tile.start, stop) if is_toleranced else (no_rows, no_columns)
-        num_wrong = tally(
-            tile.base, tile.base_shift, tile.merged, tile.merged_shift, product, way.delta_first, rounding,
-            row_tolerance, column_tolerance, scratch.bits, scratch.values, counts, sums, wrong_rows,
-        )  # fmt: skip
+        tolerance = tolerances.of(tile.start, stop) if is_toleranced else NO_TOLERANCE
+        num_wrong = tally(tile, product, way.delta_first, rounding, tolerance, counters, wrong_rows)
         found.num_compared += product.size
         found.num_inexact += num_wrong
         if not num_wrong:
@@ -269,24 +250,21 @@ def compare(
         if is_mostly_wrong and found.worst is not None:
             # No tolerance makes this right: the counts will do.
             found.num_wrong += num_wrong
-            found.num_wrong_and_base += int(counts[WRONG_AND_SAME]) - num_missing
+            found.num_wrong_and_base += counters.num_missing - num_missing
         else:
-            row_tolerance, column_tolerance = tolerances.of(tile.start, stop)
-            explained[:], worst[:] = 0, 0
-            explain(
-                tile.base, tile.base_shift, tile.merged, tile.merged_shift, product, way.delta_first, rounding,
-                ROUNDINGS[pairing.merged.entry.dtype], row_tolerance, column_tolerance, relative,
-                scratch.bits, scratch.values, explained, wrong_rows, worst,
-            )  # fmt: skip
-            found.num_wrong += int(explained[WRONG])
-            found.num_wrong_and_base += int(explained[WRONG_AND_BASE])
-            found.num_non_finite += int(explained[NON_FINITE])
-            if worst[4] > 0 and (found.worst is None or worst[4] > abs(found.worst.expected - found.worst.got)):
-                found.worst = _worst(worst, tile.start, pairing.flipped)
-        num_missing = int(counts[WRONG_AND_SAME])
+            storing = ROUNDINGS[pairing.merged.entry.dtype]
+            tolerance = tolerances.of(tile.start, stop)
+            left_over = explain(
+                tile, product, way.delta_first, rounding, storing, tolerance, relative, counters, wrong_rows
+            )
+            found.num_wrong += left_over.num_wrong
+            found.num_wrong_and_base += left_over.num_base
+            found.num_non_finite += left_over.num_non_finite
+            _note_farthest(found, left_over, tile.start, pairing.flipped)
+        num_missing = counters.num_missing
         found.wrong_lines |= {tile.start + int(row): int(wrong_rows[row]) for row in np.flatnonzero(wrong_rows)}
-    found.num_same, found.num_visible = int(counts[SAME]), int(counts[VISIBLE])
-    found.delta_squared, found.delta_times_change, found.change_squared = (float(each) for each in sums)
+    found.num_same, found.num_visible = counters.num_same, counters.num_visible
+    found.delta_squared, found.delta_times_change, found.change_squared = (float(each) for each in counters.sums)
     if found.is_whole and not np.isfinite(found.change_squared):
         _count_non_finite(found, pairing, way, space)
     return found
@@ -342,7 +320,7 @@ class _Tolerances:
         self._left, self._right, self._way = left, right, way
         self._columns: np.ndarray | None = None
 
-    def of(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    def of(self, start: int, stop: int) -> Tolerance:
         """Of these rows, and of all columns: an element's is the product of both (Cauchy and Schwarz)."""
         if self._columns is None:
             self._columns = np.sqrt(np.einsum("rc,rc->c", self._right, self._right)).astype(np.float32)
@@ -350,7 +328,7 @@ class _Tolerances:
         # Each of two products of R terms is off by R roundings at most, and both by that of the scale.
         roundoff = 2 * (left.shape[1] + 4) * UNIT_ROUNDOFF + self._way.tolerance
         lengths = np.sqrt(np.einsum("nr,nr->n", left, left))
-        return (lengths * np.float32(roundoff)).astype(np.float32), self._columns
+        return Tolerance((lengths * np.float32(roundoff)).astype(np.float32), self._columns)
 
 
 def _low_product(delta: LowRank, start: int, stop: int, way: Way) -> np.ndarray:
@@ -391,9 +369,7 @@ def _tiles(pairing: Pairing, base: Place, way: Way, space: Workspace) -> Iterato
             yield Tile(start + row, base_bits[some], base_shift, merged_bits[some], merged_shift)
 
 
-def _block(
-    place: Place, pairing: Pairing, start: int, stop: int, space: Workspace, use: str
-) -> tuple[np.ndarray, np.uint32]:
+def _block(place: Place, pairing: Pairing, start: int, stop: int, space: Workspace, use: str) -> tuple[np.ndarray, int]:
     """Bits, and how far to shift them left to have float32's: 0 for float16, whose numbers are made here."""
     if len(place.shape) == 1:
         bits = read_flat(space.files, place.entry, 0, place.shape[0], space.buffers, use)[None]
@@ -484,7 +460,9 @@ def _note_worst(
     found.worst = Worst(row, column, float(expected[at]), float(got[at]))
 
 
-def _worst(worst: np.ndarray, start: int, flipped: bool) -> Worst:
-    row, column = start + int(worst[0]), int(worst[1])
-    row, column = (column, row) if flipped else (row, column)
-    return Worst(row, column, float(worst[2]), float(worst[3]))
+def _note_farthest(found: Evidence, left_over: Explained, start: int, flipped: bool) -> None:
+    farthest = -1.0 if found.worst is None else abs(found.worst.expected - found.worst.got)
+    if left_over.distance > max(farthest, 0.0):
+        row, column = start + left_over.row, left_over.column
+        row, column = (column, row) if flipped else (row, column)
+        found.worst = Worst(row, column, left_over.expected, left_over.got)

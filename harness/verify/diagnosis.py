@@ -21,7 +21,6 @@ from harness.verify.compare import (
     BOTH_FIRST,
     DELTA_FIRST,
     LESS_EXACT,
-    ROUNDOFF,
     SUM,
     SUMS_IN_HALVES,
     TF32_DELTA_FIRST,
@@ -48,6 +47,7 @@ from harness.verify.hypotheses import (
     readings,
     scales,
 )
+from harness.verify.loops import ROUNDOFF
 from harness.verify.places import Place
 from harness.verify.records import AdapterConfig
 from harness.verify.survey import SiteEvidence

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from harness.verify.blocks import read_rows
-from harness.verify.compare import ROUNDOFF, Evidence, Pairing, Workspace, Worst
+from harness.verify.compare import Evidence, Pairing, Workspace, Worst
 from harness.verify.dtypes import widen
 from harness.verify.factors import LowRank
+from harness.verify.loops import ROUNDOFF
 
 NUM_ROUNDINGS = 6
 """Sum, length, quotient, product, the stored value, and one for the delta."""

@@ -21,7 +21,7 @@ import numpy as np
 from harness.checkpoints.safetensors_file import TensorEntry
 from harness.verify.blocks import Buffers, Files, read_flat
 from harness.verify.dtypes import widen
-from harness.verify.kernels import columns_by_expert
+from harness.verify.loops import columns_by_expert
 from harness.verify.records import FactorPair
 from harness.verify.targets import Target
 
@@ -145,9 +145,7 @@ class Factors:
         with self._lock:
             if "b_by_expert" not in self._held:
                 b = self._matrix("b")
-                out = np.empty((self.num_experts, b.shape[0], b.shape[1] // self.num_experts), np.float32)
-                columns_by_expert(b, self.num_experts, out)
-                self._held["b_by_expert"] = out
+                self._held["b_by_expert"] = columns_by_expert(np.ascontiguousarray(b), self.num_experts)
                 del self._held["b"]  # the same numbers again, which only other packings need
             return self._held["b_by_expert"]
 

@@ -1,97 +1,35 @@
-"""The loops over single elements, compiled: how many of a tile are what a merge would have stored.
+"""The loops over single elements, as numba compiles them: how many of a tile are what a merge would have stored.
 
-Owns rounding to stored dtypes and the tolerance of a float32 product; knows no tensors, files or adapters. A tile is a
-few rows that stay in cache: the base and merged values as they are stored (bfloat16 as uint16, float32 as uint32), and
-the delta that was just computed, float32.
+Imported where they are compiled only (`native.py`); `loops.py` says what is passed, and calls the machine code. Sums
+may be taken in any order, so that they fill a vector. Nothing else is relaxed: NaN and infinity are told.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import carray, int64, njit  # type: ignore[attr-defined]
+from numba.types import voidptr  # type: ignore[attr-defined]
 
-# Sums may be taken in any order, so that they fill a vector. Nothing else is relaxed: NaN and infinity are told.
-_SUMS: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "fastmath": {"reassoc", "contract", "nsz"},
-    "error_model": "numpy",
-    "boundscheck": False,
-}
-_EXACT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "boundscheck": False}
-
-UNIT_ROUNDOFF = 2.0**-24
-"""Of float32."""
-
-
-class Rounding(NamedTuple):
-    """Rounding a float32 number to a stored dtype (nearest, ties to even) by its bits: add, then mask.
-
-    float16's subnormals, which have fewer bits than the formula leaves, are for `explain`.
-    """
-
-    half: np.uint32
-    shift: np.uint32
-    one: np.uint32
-    mask: np.uint32
-    mantissa_bits: int
-    """With the leading one that is not stored."""
-    smallest: float
-    """The distance of subnormal numbers."""
-    largest: float
-    """From here on it is infinity."""
-
-
-def _rounding(dropped_bits: int, mantissa_bits: int, smallest: float, largest: float) -> Rounding:
-    mask = (0xFFFFFFFF >> dropped_bits) << dropped_bits
-    half = (1 << (dropped_bits - 1)) - 1 if dropped_bits else 0
-    return Rounding(
-        np.uint32(half),
-        np.uint32(dropped_bits),
-        np.uint32(1 if dropped_bits else 0),
-        np.uint32(mask),
-        mantissa_bits,
-        smallest,
-        largest,
-    )
-
-
-ROUNDINGS = {
-    "F32": _rounding(0, 24, 2.0**-149, 2.0**128),
-    "BF16": _rounding(16, 8, 2.0**-133, (2.0 - 2.0**-8) * 2.0**127),
-    "F16": _rounding(13, 11, 2.0**-24, 65520.0),
-}
-"""By dtype as safetensors spells it."""
-
-
-class Scratch:
-    """Rows that a thread uses again and again, each as bits and as numbers."""
-
-    def __init__(self, columns: int) -> None:
-        self.bits = np.empty((4, columns), np.uint32)
-        self.values = self.bits.view(np.float32)
-
-
-# What `tally` counts.
-SAME, VISIBLE, WRONG_AND_SAME = range(3)
-NUM_COUNTS = 3
-# What it sums.
-DELTA_SQUARED, DELTA_TIMES_CHANGE, CHANGE_SQUARED = range(3)
-NUM_SUMS = 3
+_SUMS: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "boundscheck": False}
+_EXACT: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
 
 
 @njit(**_SUMS)  # type: ignore[untyped-decorator]
-def tally(
+def _tally(
     base: np.ndarray,
     base_shift: np.uint32,
     merged: np.ndarray,
     merged_shift: np.uint32,
     delta: np.ndarray,
     delta_first: bool,
-    rounding: Rounding,
+    half: np.uint32,
+    shift: np.uint32,
+    one: np.uint32,
+    mask: np.uint32,
     row_tolerance: np.ndarray,
     column_tolerance: np.ndarray,
     bits: np.ndarray,
@@ -100,16 +38,8 @@ def tally(
     sums: np.ndarray,
     wrong_rows: np.ndarray,
 ) -> int:
-    """Count and sum over a tile, into `counts` and `sums`; gives the number of elements that are not as predicted.
-
-    Predicted is base + delta rounded to the merged dtype, the delta itself before it if `delta_first`. Counted are
-    elements that are base's, whose prediction is not base's, and that are base's although it is not. Where the merged
-    dtype is float32, an element may be off by row_tolerance * column_tolerance and by a rounding of the sum. Summed, in
-    float32 over a row and float64 over rows: delta², delta * change, change², with change = merged - base. `wrong_rows`
-    gets the wrong elements of each row.
-    """
+    """`loops.tally`. `bits` and `values` are the same four rows, as uint32 and as float32."""
     rows, columns = delta.shape
-    half, shift, one, mask = rounding.half, rounding.shift, rounding.one, rounding.mask
     base_bits, merged_bits, sum_bits, delta_bits = bits[0], bits[1], bits[2], bits[3]
     base_values, merged_values, sum_values, delta_values = values[0], values[1], values[2], values[3]
     num_same, num_visible, num_missing, num_wrong = 0, 0, 0, 0
@@ -183,38 +113,25 @@ def tally(
     return num_wrong
 
 
-# What `explain` counts.
-WRONG, WRONG_AND_BASE, NON_FINITE = range(3)
-NUM_EXPLAINED = 3
-
-
 @njit(**_EXACT)  # type: ignore[untyped-decorator]
-def explain(
+def _explain(
     base: np.ndarray,
     base_shift: np.uint32,
     merged: np.ndarray,
     merged_shift: np.uint32,
     delta: np.ndarray,
     delta_first: bool,
-    rounding: Rounding,
-    storing: Rounding,
+    numbers: np.ndarray,
     row_tolerance: np.ndarray,
     column_tolerance: np.ndarray,
-    relative_tolerance: float,
     bits: np.ndarray,
     values: np.ndarray,
     explained: np.ndarray,
     wrong_rows: np.ndarray,
     worst: np.ndarray,
 ) -> None:
-    """What `tally` says of a tile, element by element, allowing the delta to be another product's of the same factors.
-
-    A delta is known to row_tolerance * column_tolerance (and relative_tolerance of itself), so a merged value is right
-    if it lies between what the two ends round to, first by `rounding`, then by `storing`. Adds to `explained`: elements
-    that are wrong, those of them that are base's, and those that are not finite where base is. Only rows that
-    `wrong_rows` counts elements in are looked at; it gets what is left of them, and `worst` the row, column, predicted
-    and merged value of the one that is farthest off, and how far, if that is farther than it says already.
-    """
+    """`loops.explain`. `numbers` are mantissa bits, smallest and largest of both roundings, and the relative slack."""
+    rounding, storing, relative_tolerance = numbers[0:3], numbers[3:6], numbers[6]
     rows, columns = delta.shape
     base_bits, merged_bits = bits[0], bits[1]
     base_values, merged_values = values[0], values[1]
@@ -262,20 +179,20 @@ def explain(
 
 
 @njit(**_EXACT)  # type: ignore[untyped-decorator]
-def _round(value: float, rounding: Rounding) -> float:
+def _round(value: float, rounding: np.ndarray) -> float:
     """`value` as it is stored: through float32, in which sums are made."""
     single = np.float64(np.float32(value))
     if not math.isfinite(single) or single == 0.0:
         return single
-    if abs(single) >= rounding.largest:
+    if abs(single) >= rounding[2]:
         return math.copysign(math.inf, single)
     _, exponent = math.frexp(single)
-    step = max(math.ldexp(1.0, exponent - rounding.mantissa_bits), rounding.smallest)
+    step = max(math.ldexp(1.0, exponent - int(rounding[0])), rounding[1])
     return float(np.rint(single / step) * step)
 
 
 @njit(**_EXACT)  # type: ignore[untyped-decorator]
-def columns_by_expert(b: np.ndarray, num_experts: int, out: np.ndarray) -> None:
+def _columns_by_expert(b: np.ndarray, num_experts: int, out: np.ndarray) -> None:
     """Gather lora_B (rows, R*E), expert fastest, into `out` (E, rows, R), in pieces that stay in cache."""
     rows, width = b.shape
     rank = width // num_experts
@@ -286,3 +203,71 @@ def columns_by_expert(b: np.ndarray, num_experts: int, out: np.ndarray) -> None:
                 place = out[e, i]
                 for k in range(rank):
                     place[k] = row[k * num_experts + e]
+
+
+def _tally_entry(bits_of_base: Any, bits_of_merged: Any) -> Callable[..., int]:
+    """`_tally` as a function of addresses, for one pair of stored sizes."""
+
+    def entry(
+        base: Any, base_shift: int, merged: Any, merged_shift: int, delta: Any, rows: int, columns: int,
+        delta_first: int, half: int, shift: int, one: int, mask: int, row_tolerance: Any, column_tolerance: Any,
+        scratch: Any, counts: Any, sums: Any, wrong_rows: Any,
+    ) -> int:  # fmt: skip
+        num_wrong: int = _tally(
+            carray(base, (rows, columns), bits_of_base), np.uint32(base_shift),
+            carray(merged, (rows, columns), bits_of_merged), np.uint32(merged_shift),
+            carray(delta, (rows, columns), np.float32), delta_first != 0,
+            np.uint32(half), np.uint32(shift), np.uint32(one), np.uint32(mask),
+            carray(row_tolerance, (rows,), np.float32), carray(column_tolerance, (columns,), np.float32),
+            carray(scratch, (4, columns), np.uint32), carray(scratch, (4, columns), np.float32),
+            carray(counts, (3,), np.int64), carray(sums, (3,), np.float64), carray(wrong_rows, (rows,), np.int64),
+        )  # fmt: skip
+        return num_wrong
+
+    return entry
+
+
+def _explain_entry(bits_of_base: Any, bits_of_merged: Any) -> Callable[..., int]:
+    """`_explain` as a function of addresses, for one pair of stored sizes."""
+
+    def entry(
+        base: Any, base_shift: int, merged: Any, merged_shift: int, delta: Any, rows: int, columns: int,
+        delta_first: int, numbers: Any, row_tolerance: Any, column_tolerance: Any, scratch: Any, explained: Any,
+        wrong_rows: Any, worst: Any,
+    ) -> int:  # fmt: skip
+        _explain(
+            carray(base, (rows, columns), bits_of_base), np.uint32(base_shift),
+            carray(merged, (rows, columns), bits_of_merged), np.uint32(merged_shift),
+            carray(delta, (rows, columns), np.float32), delta_first != 0, carray(numbers, (7,), np.float64),
+            carray(row_tolerance, (rows,), np.float32), carray(column_tolerance, (columns,), np.float32),
+            carray(scratch, (4, columns), np.uint32), carray(scratch, (4, columns), np.float32),
+            carray(explained, (3,), np.int64), carray(wrong_rows, (rows,), np.int64), carray(worst, (5,), np.float64),
+        )  # fmt: skip
+        return 0
+
+    return entry
+
+
+def _columns_entry(b: Any, rows: int, width: int, num_experts: int, out: Any) -> int:
+    """`_columns_by_expert` as a function of addresses."""
+    by_expert = carray(out, (num_experts, rows, width // num_experts), np.float32)
+    _columns_by_expert(carray(b, (rows, width), np.float32), num_experts, by_expert)
+    return 0
+
+
+_SIZES = {"16": np.uint16, "32": np.uint32}
+_TALLY = int64(
+    voidptr, int64, voidptr, int64, voidptr, int64, int64, int64, int64, int64, int64, int64,
+    voidptr, voidptr, voidptr, voidptr, voidptr, voidptr,
+)  # fmt: skip
+_EXPLAIN = int64(
+    voidptr, int64, voidptr, int64, voidptr, int64, int64, int64,
+    voidptr, voidptr, voidptr, voidptr, voidptr, voidptr, voidptr,
+)  # fmt: skip
+_COLUMNS = int64(voidptr, int64, int64, int64, voidptr)
+ENTRIES: dict[str, tuple[Any, Callable[..., int]]] = {
+    **{f"tally_{b}_{m}": (_TALLY, _tally_entry(_SIZES[b], _SIZES[m])) for b in _SIZES for m in _SIZES},
+    **{f"explain_{b}_{m}": (_EXPLAIN, _explain_entry(_SIZES[b], _SIZES[m])) for b in _SIZES for m in _SIZES},
+    "columns_by_expert": (_COLUMNS, _columns_entry),
+}
+"""What `native.py` compiles, by name (with the bits of base and merged): addresses and integers in, an integer out."""

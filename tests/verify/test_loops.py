@@ -1,4 +1,4 @@
-"""The compiled loops against the same in plain numpy, with float64 as the judge of roundings."""
+"""The compiled loops against the same in plain numpy, and of each other: what is rounded, counted and told."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.verify import kernels
+from harness.verify import loops
 from harness.verify.dtypes import narrow, rounded, widen
-from harness.verify.kernels import ROUNDINGS, Scratch
+from harness.verify.loops import ROUNDINGS, Counters, Explained, Tile, Tolerance
 
 ROWS, COLUMNS = 7, 33
-BITS = {"F32": np.uint32, "BF16": np.uint16, "F16": np.uint16}
-SHIFTS = {"F32": np.uint32(0), "BF16": np.uint32(16), "F16": np.uint32(0)}
+SHIFTS = {"F32": 0, "BF16": 16, "F16": 0}
 
 FLOATS = st.floats(-1e4, 1e4, width=32) | st.floats(-(2.0**-20), 2.0**-20, width=32)
 
@@ -34,29 +33,33 @@ def seen(
     base: np.ndarray, merged: np.ndarray, delta: np.ndarray, dtype: str, *, first: bool = False, row: float = 0.0
 ) -> Seen:
     """`tally` of a tile whose base and merged are stored in `dtype`."""
-    scratch = Scratch(delta.shape[1])
-    counts, sums = np.zeros(kernels.NUM_COUNTS, np.int64), np.zeros(kernels.NUM_SUMS)
-    wrong_rows = np.zeros(len(delta), np.int64)
-    rows, columns = np.full(len(delta), row, np.float32), np.ones(delta.shape[1], np.float32)
-    num_wrong = kernels.tally(
-        stored(base, dtype), SHIFTS[dtype], stored(merged, dtype), SHIFTS[dtype], delta, first, ROUNDINGS[dtype],
-        rows, columns, scratch.bits, scratch.values, counts, sums, wrong_rows,
-    )  # fmt: skip
-    return Seen(num_wrong, counts.tolist(), sums.tolist(), wrong_rows.tolist())
+    counters, wrong_rows = Counters(delta.shape[1]), np.zeros(len(delta), np.int64)
+    rounding = ROUNDINGS[dtype]
+    num_wrong = loops.tally(
+        tiled(base, merged, dtype), delta, first, rounding, tolerance(delta, row), counters, wrong_rows
+    )
+    return Seen(num_wrong, counters.tallied.tolist(), counters.sums.tolist(), wrong_rows.tolist())
 
 
 def explained(
     base: np.ndarray, merged: np.ndarray, delta: np.ndarray, dtype: str, *, first: bool = False, row: float = 0.0
-) -> tuple[list[int], list[float]]:
+) -> Explained:
     """`explain` of all rows of a tile."""
-    scratch = Scratch(delta.shape[1])
-    counts, worst = np.zeros(kernels.NUM_EXPLAINED, np.int64), np.zeros(5)
-    kernels.explain(
-        stored(base, dtype), SHIFTS[dtype], stored(merged, dtype), SHIFTS[dtype], delta, first, ROUNDINGS[dtype], ROUNDINGS[dtype],
-        np.full(len(delta), row, np.float32), np.ones(delta.shape[1], np.float32), 0.0,
-        scratch.bits, scratch.values, counts, np.ones(len(delta), np.int64), worst,
-    )  # fmt: skip
-    return counts.tolist(), worst.tolist()
+    counters, wrong_rows = Counters(delta.shape[1]), np.ones(len(delta), np.int64)
+    rounding = ROUNDINGS[dtype]
+    return loops.explain(
+        tiled(base, merged, dtype), delta, first, rounding, rounding, tolerance(delta, row), 0.0, counters, wrong_rows
+    )
+
+
+def tiled(base: np.ndarray, merged: np.ndarray, dtype: str) -> Tile:
+    """Both as they are stored."""
+    return Tile(0, stored(base, dtype), SHIFTS[dtype], stored(merged, dtype), SHIFTS[dtype])
+
+
+def tolerance(delta: np.ndarray, row: float) -> Tolerance:
+    """The same for every element."""
+    return Tolerance(np.full(len(delta), row, np.float32), np.ones(delta.shape[1], np.float32))
 
 
 def stored(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -79,7 +82,7 @@ def test_a_sum_is_rounded_as_numpy_rounds_it(dtype: str, values: np.ndarray) -> 
     """What narrow() stores is what the loops predict, subnormal numbers and overflow among it."""
     base = np.zeros_like(values)
     found = explained(base, rounded(values, dtype), values, dtype)
-    assert [0, 0, int(np.isinf(rounded(values, dtype)).sum())] == found[0]
+    assert (0, 0, int(np.isinf(rounded(values, dtype)).sum())) == found[:3]
 
 
 @pytest.mark.parametrize("dtype", ROUNDINGS)
@@ -141,7 +144,7 @@ def test_numbers_that_are_not_finite_are_wrong_and_said(number: float) -> None:
     merged = rounded(base + delta, "BF16")
     merged[2, 3] = number
     assert seen(base, merged, delta, "BF16").num_wrong == 1
-    assert [1, 0, 1] == explained(base, merged, delta, "BF16")[0]
+    assert (1, 0, 1) == explained(base, merged, delta, "BF16")[:3]
 
 
 def test_nan_in_base_stays_nan() -> None:
@@ -149,7 +152,7 @@ def test_nan_in_base_stays_nan() -> None:
     base, delta = tile(6, "BF16")
     base[1, 1] = np.nan
     merged = rounded(base + delta, "BF16")
-    assert [0, 0, 0] == explained(base, merged, delta, "BF16")[0]
+    assert (0, 0, 0) == explained(base, merged, delta, "BF16")[:3]
 
 
 def test_another_products_rounding_is_allowed_and_no_more() -> None:
@@ -157,8 +160,8 @@ def test_another_products_rounding_is_allowed_and_no_more() -> None:
     base = np.ones((1, 1), np.float32)
     delta = np.full((1, 1), 2.0**-8, np.float32)  # exactly between 1 and 1 + 2**-7: ties to even, which is 1
     above = np.full((1, 1), 1 + 2.0**-7, np.float32)
-    assert [1, 0, 0] == explained(base, above, delta, "BF16")[0]
-    assert [0, 0, 0] == explained(base, above, delta, "BF16", row=1e-6)[0]
+    assert (1, 0, 0) == explained(base, above, delta, "BF16")[:3]
+    assert (0, 0, 0) == explained(base, above, delta, "BF16", row=1e-6)[:3]
 
 
 def test_the_worst_element_is_named() -> None:
@@ -167,16 +170,15 @@ def test_the_worst_element_is_named() -> None:
     merged = base + delta
     merged[4, 9] += 1
     merged[5, 2] += 0.5
-    counts, worst = explained(base, merged, delta, "F32", row=1e-6)
-    assert counts[0] == 2
-    assert [4, 9, base[4, 9] + delta[4, 9], merged[4, 9]] == pytest.approx(worst[:4], abs=1e-6)
+    found = explained(base, merged, delta, "F32", row=1e-6)
+    assert (2, 4, 9) == (found.num_wrong, found.row, found.column)
+    assert (base[4, 9] + delta[4, 9], merged[4, 9]) == pytest.approx((found.expected, found.got), abs=1e-6)
 
 
 @pytest.mark.parametrize(("num_experts", "rank"), [(1, 3), (4, 1), (5, 2), (40, 3)])
 def test_columns_are_gathered_by_expert(num_experts: int, rank: int) -> None:
     """Expert e owns columns e::E of lora_B."""
     b = np.arange(6 * num_experts * rank, dtype=np.float32).reshape(6, -1)
-    out = np.empty((num_experts, 6, rank), np.float32)
-    kernels.columns_by_expert(b, num_experts, out)
+    out = loops.columns_by_expert(b, num_experts)
     for expert in range(num_experts):
         assert (b[:, expert::num_experts] == out[expert]).all()
