@@ -69,4 +69,4 @@ class Ways:
 
     def _own(self) -> dict[str, str]:
         """What is compiled for the first run is there for the others, and for nobody else."""
-        return {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(self.folder / "compiled")}
+        return {**os.environ, "PYTHONPATH": str(ROOT), "DELTAPROOF_CACHE": str(self.folder / "compiled")}

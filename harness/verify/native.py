@@ -25,6 +25,8 @@ import numpy as np
 NUM_ARGUMENTS = {"tally": 18, "explain": 15, "columns": 5}
 """Of each kind of loop in `kernels.py`."""
 KERNELS = "harness.verify.kernels"
+DIGEST_BYTES = hashlib.sha256().digest_size
+"""Before the code in its file: half a file must not be run."""
 _EXITS = (
     "NRT_Free", "NRT_MemInfo_call_dtor", "numba_do_raise", "numba_gil_ensure", "numba_gil_release",
     "numba_runtime_build_excinfo_struct", "numba_unpickle",
@@ -85,14 +87,16 @@ def _digest() -> str:
 
 
 def _kept(place: Path) -> bytes | None:
-    """The file, if it is there and nobody else could have written it: it will be run."""
+    """The code, if it is there, whole, and nobody else could have written it: it will be run."""
     try:
         with place.open("rb") as file:
             status = os.fstat(file.fileno())
             is_ours = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
-            return file.read() if is_ours else None
+            content = file.read() if is_ours else b""
     except OSError:
         return None
+    digest, code = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    return code if digest == hashlib.sha256(code).digest() else None
 
 
 def _keep(place: Path, code: bytes) -> None:
@@ -100,7 +104,7 @@ def _keep(place: Path, code: bytes) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as file:
-            file.write(code)
+            file.write(hashlib.sha256(code).digest() + code)
         os.replace(file.name, place)
     except OSError:
         return
