@@ -121,6 +121,7 @@ def _explain(
     merged_shift: np.uint32,
     delta: np.ndarray,
     delta_first: bool,
+    masks: np.ndarray,
     numbers: np.ndarray,
     row_tolerance: np.ndarray,
     column_tolerance: np.ndarray,
@@ -130,8 +131,11 @@ def _explain(
     wrong_rows: np.ndarray,
     worst: np.ndarray,
 ) -> None:
-    """`loops.explain`. `numbers` are mantissa bits, smallest and largest of both roundings, and the relative slack."""
-    rounding, storing, relative_tolerance = numbers[0:3], numbers[3:6], numbers[6]
+    """`loops.explain`. `masks` and `limits` are those of both roundings, one after the other."""
+    one, other = masks[0:4], masks[4:8]
+    limits, other_limits = numbers[0:3], numbers[3:6]
+    relative_tolerance = numbers[6]
+    number_bits, number = bits[2], values[2]
     rows, columns = delta.shape
     base_bits, merged_bits = bits[0], bits[1]
     base_values, merged_values = values[0], values[1]
@@ -150,10 +154,13 @@ def _explain(
             slack = np.float64(row_tolerance[i]) * np.float64(column_tolerance[j]) + relative_tolerance * abs(d)
             low, high = d - slack, d + slack
             if delta_first:
-                low, high = _round(low, rounding), _round(high, rounding)
+                low = _round(low, one, limits, number_bits, number)
+                high = _round(high, one, limits, number_bits, number)
             # The sum's own rounding to float32 is part of `_round`.
-            low = _round(_round(w + low, rounding), storing)
-            high = _round(_round(w + high, rounding), storing)
+            low = _round(w + low, one, limits, number_bits, number)
+            low = _round(low, other, other_limits, number_bits, number)
+            high = _round(w + high, one, limits, number_bits, number)
+            high = _round(high, other, other_limits, number_bits, number)
             if low <= m <= high:
                 if math.isinf(m) and not math.isinf(w):
                     explained[2] += 1
@@ -167,7 +174,8 @@ def _explain(
                 if math.isfinite(w):
                     explained[2] += 1
                 continue
-            middle = _round(_round(w + d, rounding), storing)
+            middle = _round(w + d, one, limits, number_bits, number)
+            middle = _round(middle, other, other_limits, number_bits, number)
             if abs(m - middle) > worst[4]:
                 worst[0] = i
                 worst[1] = j
@@ -179,16 +187,19 @@ def _explain(
 
 
 @njit(**_EXACT)  # type: ignore[untyped-decorator]
-def _round(value: float, rounding: np.ndarray) -> float:
-    """`value` as it is stored: through float32, in which sums are made."""
-    single = np.float64(np.float32(value))
-    if not math.isfinite(single) or single == 0.0:
+def _round(value: float, masks: np.ndarray, limits: np.ndarray, bits: np.ndarray, values: np.ndarray) -> float:
+    """`value` as it is stored: through float32, in which sums are made. By bits: frexp would need numba's library."""
+    values[0] = np.float32(value)
+    single = np.float64(values[0])
+    if not math.isfinite(single):
         return single
-    if abs(single) >= rounding[2]:
+    if abs(single) >= limits[2]:
         return math.copysign(math.inf, single)
-    _, exponent = math.frexp(single)
-    step = max(math.ldexp(1.0, exponent - int(rounding[0])), rounding[1])
-    return float(np.rint(single / step) * step)
+    if abs(single) < limits[0]:
+        return float(np.rint(single / limits[1]) * limits[1])
+    u = bits[0]
+    bits[0] = (u + masks[0] + ((u >> masks[1]) & masks[2])) & masks[3]
+    return np.float64(values[0])
 
 
 @njit(**_EXACT)  # type: ignore[untyped-decorator]
@@ -232,13 +243,14 @@ def _explain_entry(bits_of_base: Any, bits_of_merged: Any) -> Callable[..., int]
 
     def entry(
         base: Any, base_shift: int, merged: Any, merged_shift: int, delta: Any, rows: int, columns: int,
-        delta_first: int, numbers: Any, row_tolerance: Any, column_tolerance: Any, scratch: Any, explained: Any,
-        wrong_rows: Any, worst: Any,
+        delta_first: int, masks: Any, numbers: Any, row_tolerance: Any, column_tolerance: Any, scratch: Any,
+        explained: Any, wrong_rows: Any, worst: Any,
     ) -> int:  # fmt: skip
         _explain(
             carray(base, (rows, columns), bits_of_base), np.uint32(base_shift),
             carray(merged, (rows, columns), bits_of_merged), np.uint32(merged_shift),
-            carray(delta, (rows, columns), np.float32), delta_first != 0, carray(numbers, (7,), np.float64),
+            carray(delta, (rows, columns), np.float32), delta_first != 0,
+            carray(masks, (8,), np.uint32), carray(numbers, (7,), np.float64),
             carray(row_tolerance, (rows,), np.float32), carray(column_tolerance, (columns,), np.float32),
             carray(scratch, (4, columns), np.uint32), carray(scratch, (4, columns), np.float32),
             carray(explained, (3,), np.int64), carray(wrong_rows, (rows,), np.int64), carray(worst, (5,), np.float64),
@@ -262,7 +274,7 @@ _TALLY = int64(
 )  # fmt: skip
 _EXPLAIN = int64(
     voidptr, int64, voidptr, int64, voidptr, int64, int64, int64,
-    voidptr, voidptr, voidptr, voidptr, voidptr, voidptr, voidptr,
+    voidptr, voidptr, voidptr, voidptr, voidptr, voidptr, voidptr, voidptr,
 )  # fmt: skip
 _COLUMNS = int64(voidptr, int64, int64, int64, voidptr)
 ENTRIES: dict[str, tuple[Any, Callable[..., int]]] = {

@@ -29,24 +29,23 @@ class Rounding(NamedTuple):
     shift: int
     one: int
     mask: int
-    mantissa_bits: int
-    """With the leading one that is not stored."""
-    smallest: float
-    """The distance of subnormal numbers."""
+    subnormal: float
+    """Below it numbers have a distance of their own; 0 where the formula is right for them too."""
+    distance: float
     largest: float
     """From here on it is infinity."""
 
 
-def _rounding(dropped_bits: int, mantissa_bits: int, smallest: float, largest: float) -> Rounding:
+def _rounding(dropped_bits: int, subnormal: float, distance: float, largest: float) -> Rounding:
     mask = (0xFFFFFFFF >> dropped_bits) << dropped_bits
     half = (1 << (dropped_bits - 1)) - 1 if dropped_bits else 0
-    return Rounding(half, dropped_bits, 1 if dropped_bits else 0, mask, mantissa_bits, smallest, largest)
+    return Rounding(half, dropped_bits, 1 if dropped_bits else 0, mask, subnormal, distance, largest)
 
 
 ROUNDINGS = {
-    "F32": _rounding(0, 24, 2.0**-149, 2.0**128),
-    "BF16": _rounding(16, 8, 2.0**-133, (2.0 - 2.0**-8) * 2.0**127),
-    "F16": _rounding(13, 11, 2.0**-24, 65520.0),
+    "F32": _rounding(0, 0.0, 1.0, 2.0**128),
+    "BF16": _rounding(16, 0.0, 1.0, (2.0 - 2.0**-8) * 2.0**127),
+    "F16": _rounding(13, 2.0**-14, 2.0**-24, 65520.0),
 }
 
 
@@ -169,14 +168,15 @@ def explain(
     at; it gets what is left of them.
     """
     rows, columns = delta.shape
+    masks = np.array([*rounding[:4], *storing[:4]], np.uint32)
     numbers = np.array([*rounding[4:], *storing[4:], relative], np.float64)
     explained, worst = counters.explained, counters.worst
     explained[:] = 0
     worst[:] = 0
     entry("explain_" + tile.sizes)(
         address(tile.base), tile.base_shift, address(tile.merged), tile.merged_shift, address(delta), rows, columns,
-        delta_first, address(numbers), address(tolerance.rows), address(tolerance.columns), counters.addresses[0],
-        address(explained), address(wrong_rows), address(worst),
+        delta_first, address(masks), address(numbers), address(tolerance.rows), address(tolerance.columns),
+        counters.addresses[0], address(explained), address(wrong_rows), address(worst),
     )  # fmt: skip
     num_wrong, num_base, num_non_finite = (int(count) for count in explained)
     return Explained(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-NUM_ARGUMENTS = {"tally": 18, "explain": 15, "columns": 5}
+NUM_ARGUMENTS = {"tally": 18, "explain": 16, "columns": 5}
 """Of each kind of loop in `kernels.py`."""
 KERNELS = "harness.verify.kernels"
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -32,6 +33,8 @@ _EXITS = (
     "numba_runtime_build_excinfo_struct", "numba_unpickle",
 )  # fmt: skip
 """What numba would call to raise an exception, and is not there without it: these loops raise none."""
+_OF_NUMBA = ("numba_", "NRT_")
+_DECLARED = re.compile(r'^declare .*@"?([\w.]+)', re.MULTILINE)
 _LOCK = Lock()
 _LOADED: dict[str, Callable[..., int]] = {}
 _ENGINES: list[Any] = []
@@ -117,7 +120,10 @@ def _compile(name: str) -> bytes:
 
     signature, python = kernels.ENTRIES[name]
     function = cfunc(signature, error_model="numpy")(python)
-    module = llvm.parse_assembly(function.inspect_llvm().replace(function.native_name, name))
+    code = function.inspect_llvm().replace(function.native_name, name)
+    needed = {symbol for symbol in _DECLARED.findall(code) if symbol.startswith(_OF_NUMBA)} - set(_EXITS)
+    assert not needed, f"{name} calls numba's library, which is not there later: {', '.join(sorted(needed))}"
+    module = llvm.parse_assembly(code)
     machine_code: bytes = _machine().emit_object(module)
     return machine_code
 

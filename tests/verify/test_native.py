@@ -12,28 +12,41 @@ import pytest
 
 from harness.verify import native
 
-GATHER = """
+WORK = """
 import sys
 import numpy as np
-from harness.verify.loops import columns_by_expert
+from harness.verify import loops
+from harness.verify.dtypes import narrow
+from harness.verify.loops import ROUNDINGS, Counters, Tile, Tolerance
+
 b = np.arange(24, dtype=np.float32).reshape(2, 12)
-print(columns_by_expert(b, 4)[1].tolist(), "numba" in sys.modules)
+print(loops.columns_by_expert(b, 4)[1].tolist())
+for dtype, shift in (("BF16", 16), ("F32", 0)):
+    ones, delta = np.ones((2, 8), np.float32), np.full((2, 8), 0.25, np.float32)
+    tile = Tile(0, narrow(ones, dtype), shift, narrow(ones + 0.5, dtype), shift)
+    tolerance, rounding = Tolerance(np.zeros(2, np.float32), np.zeros(8, np.float32)), ROUNDINGS[dtype]
+    counters, rows = Counters(8), np.zeros(2, np.int64)
+    print(loops.tally(tile, delta, False, rounding, tolerance, counters, rows), counters.sums.tolist())
+    print(loops.explain(tile, delta, True, rounding, rounding, tolerance, 0.0, counters, rows)[:3])
+print("numba" in sys.modules)
 """
-GATHERED = "[[1.0, 5.0, 9.0], [13.0, 17.0, 21.0]]"
 
 
-def gather(folder: Path) -> str:
-    """What another process says that it computed, and whether it had to compile."""
+def work(folder: Path) -> list[str]:
+    """What another process says that it computed with every loop, and whether it had to compile."""
     environment = {**os.environ, "DELTAPROOF_CACHE": str(folder), "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", GATHER], env=environment, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    done = subprocess.run([sys.executable, "-c", WORK], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 def test_a_second_process_needs_no_compiler(tmp_path: Path) -> None:
     """The first one compiles and keeps; the second gives the same without importing numba."""
-    assert [f"{GATHERED} True", f"{GATHERED} False"] == [gather(tmp_path), gather(tmp_path)]
-    [kept] = (tmp_path / "deltaproof").iterdir()
-    assert kept.name.startswith("columns_by_expert-")
+    first, second = work(tmp_path), work(tmp_path)
+    sums = "16 [1.0, 2.0, 4.0]"
+    told = ["[[1.0, 5.0, 9.0], [13.0, 17.0, 21.0]]", sums, "(16, 0, 0)", sums, "(16, 0, 0)"]
+    assert ([*told, "True"], [*told, "False"]) == (first, second)
+    kept = {place.name.partition("-")[0] for place in (tmp_path / "deltaproof").iterdir()}
+    assert {"columns_by_expert", "tally_16_16", "explain_16_16", "tally_32_32", "explain_32_32"} == kept
 
 
 CODE = b"\x7fELF" + bytes(range(256))
