@@ -80,6 +80,7 @@ LESS_EXACT = tuple(
         Way(f"{dtype} throughout", factors_in=dtype, product_in=dtype, delta_in=dtype),
         Way(f"{dtype} factors and delta", factors_in=dtype, delta_in=dtype),
         Way(f"{dtype} factors", factors_in=dtype),
+        Way(f"{dtype} delta", delta_in=dtype),
     )
 )
 """Products of an adapter that is held in half precision: PEFT casts such factors to float32 on a processor, and
@@ -214,7 +215,7 @@ def compare(
     rows, columns = pairing.shape
     turned = delta.T if pairing.flipped else delta
     left, right = turned.left * np.float32(turned.scale), turned.right
-    unscaled = turned if way.factors_in else None
+    unscaled = turned if way.factors_in or way.delta_in else None
     dtype = pairing.base.entry.dtype if way.in_base_dtype else pairing.merged.entry.dtype
     rounding = ROUNDINGS[dtype]
     tolerances = _Tolerances(left, right, way)
@@ -332,7 +333,8 @@ class _Tolerances:
 
 
 def _low_product(delta: LowRank, start: int, stop: int, way: Way) -> np.ndarray:
-    product: np.ndarray = rounded(delta.left[start:stop], way.factors_in) @ rounded(delta.right, way.factors_in)
+    dtype = way.factors_in or "F32"
+    product: np.ndarray = rounded(delta.left[start:stop], dtype) @ rounded(delta.right, dtype)
     scaled = (rounded(product, way.product_in) if way.product_in else product) * np.float32(delta.scale)
     return rounded(scaled, way.delta_in) if way.delta_in else scaled
 

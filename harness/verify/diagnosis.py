@@ -136,9 +136,10 @@ def _less_exact(slot: Slot, pairing: Pairing, evidence: Evidence, sample: Sample
             continue
         if way.tolerance and not _is_spread(slot.delta, evidence, sample, way, pairing):
             continue
-        what = "its factors were rounded" if not way.product_in else "its factors and their product were rounded"
-        why = f"{what} to {HALVES[way.factors_in]}" if way.factors_in else "its product was made as with TF32"
-        text = f"{why}, with fewer bits than float32 has"
+        rounded_to = HALVES.get(way.factors_in or way.delta_in)
+        named = (("factors", way.factors_in), ("product", way.product_in), ("delta", way.delta_in))
+        parts = " and ".join(part for part, dtype in named if dtype)
+        text = f"{parts} rounded to {rounded_to} before the sum" if rounded_to else "a product as with TF32"
         return Diagnosis(kind="merge_rounding", message=text, is_right=True, got=_residual(evidence))
     for way in SUMS_IN_HALVES:
         other = compare(pairing, slot.delta, way, space, stop_early=True)
