@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import os
 from collections.abc import Callable, Mapping
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -221,6 +222,8 @@ def _entry(name: str, value: Any, path: Path, data_start: int) -> TensorEntry:
         raise ArtifactError("unknown dtype", where=where, expected=", ".join(SIZES_BYTES), got=repr(dtype)[:40])
     if not _is_sizes(shape) or len(shape) > MAX_AXES or not _is_sizes(offsets) or len(offsets) != 2:
         raise ArtifactError("shape or data_offsets are not lists of sizes", where=where)
+    if not _is_text(name) or not _is_countable(shape):
+        raise ArtifactError("name or shape is one that no loader reads", where=where)
     start, stop = offsets
     if stop - start != math.prod(shape) * SIZES_BYTES[dtype]:
         raise ArtifactError(
@@ -234,6 +237,20 @@ def _entry(name: str, value: Any, path: Path, data_start: int) -> TensorEntry:
 
 def _is_sizes(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
+
+
+def _is_text(name: str) -> bool:
+    """JSON can spell half a character, and Rust's strings cannot hold it."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_countable(shape: list[int]) -> bool:
+    """Whether the product of the sizes fits into 64 bits at every step, as the reference implementation makes it."""
+    return all(product < 2**64 for product in accumulate(shape, operator.mul))
 
 
 def _check_coverage(entries: tuple[TensorEntry, ...], path: Path, data_start: int, size_bytes: int) -> None:

@@ -104,7 +104,7 @@ def diagnose(seen: SiteEvidence, neighbours: Neighbours, config: AdapterConfig, 
         return Diagnosis(kind="non_finite", message="the adapter's factors are not finite, and so is no merge of them")
     if evidence.num_non_finite:
         count = f"{evidence.num_non_finite} of {evidence.num_elements}"
-        return Diagnosis(kind="non_finite", message="holds numbers that are not finite, where base's are", got=count)
+        return Diagnosis(kind="non_finite", message="holds numbers that are not finite", got=count)
     if evidence.num_same == evidence.num_elements:
         return Diagnosis(
             kind="delta_missing", message="is base's: the delta is not in it", expected="delta", got="base"
@@ -154,8 +154,8 @@ def _less_exact(slot: Slot, pairing: Pairing, evidence: Evidence, sample: Sample
 
 def _is_spread(delta: LowRank, evidence: Evidence, sample: Sample, way: Way, pairing: Pairing) -> bool:
     """Whether as many elements are off as such a product would give: a single one that is off was not made by it."""
-    lengths = np.linalg.norm(delta.left[sample.rows], axis=1)[:, None] * np.linalg.norm(delta.right, axis=0)[None, :]
-    off = abs(delta.scale) * way.tolerance * lengths / TYPICALLY_OFF
+    sizes = np.abs(delta.left[sample.rows]) @ np.abs(delta.right)
+    off = abs(delta.scale) * way.tolerance * sizes / TYPICALLY_OFF
     distance = 2 * ROUNDOFF[pairing.merged.entry.dtype] * np.abs(sample.merged)
     expected = float(np.minimum(1.0, off / np.maximum(distance, np.finfo(np.float32).tiny)).mean())
     return evidence.num_wrong >= max(MANY, SPREAD * expected * evidence.num_elements)

@@ -65,7 +65,8 @@ class LowRank(NamedTuple):
     @property
     def is_finite(self) -> bool:
         """Whether every number of the factors is."""
-        return bool(np.isfinite(self.left).all() and np.isfinite(self.right).all())
+        is_scaled = abs(self.scale) <= float(np.finfo(np.float32).max)
+        return bool(is_scaled and np.isfinite(self.left).all() and np.isfinite(self.right).all())
 
 
 @dataclass(frozen=True)

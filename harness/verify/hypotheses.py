@@ -157,7 +157,7 @@ def scales(slot: Slot, config: AdapterConfig) -> Iterator[Scale]:
         (alpha / (rank * num_experts), "alpha / (rank * experts): the rank of all experts together"),
         (alpha * num_experts / rank, "alpha / (rank / experts)"),
         (alpha / max(1, rank // num_experts), "alpha / max(1, rank // experts)"),
-        (pair.scaling**2, "its scale, applied twice"),
+        (pair.scaling * pair.scaling, "its scale, applied twice"),
     ]
     for value, why in named:
         factor = value / pair.scaling if pair.scaling else 1.0

@@ -30,8 +30,7 @@ def _tally(
     shift: np.uint32,
     one: np.uint32,
     mask: np.uint32,
-    row_tolerance: np.ndarray,
-    column_tolerance: np.ndarray,
+    tolerance: np.ndarray,
     bits: np.ndarray,
     values: np.ndarray,
     counts: np.ndarray,
@@ -95,10 +94,10 @@ def _tally(
             num_missing += int(missing)
             if one == 0:
                 right = np.uint32(0)
-                tolerance = row_tolerance[i]
+                allowed_row = tolerance[i]
                 for j in range(columns):
                     p_value = sum_values[j]
-                    allowed = tolerance * column_tolerance[j] + np.float32(1.2e-7) * abs(p_value)
+                    allowed = allowed_row[j] + np.float32(1.2e-7) * abs(p_value)
                     right += np.uint32(abs(merged_values[j] - p_value) <= allowed)
         num_same += int(same)
         num_visible += int(visible)
@@ -123,8 +122,7 @@ def _explain(
     delta_first: bool,
     masks: np.ndarray,
     numbers: np.ndarray,
-    row_tolerance: np.ndarray,
-    column_tolerance: np.ndarray,
+    tolerance: np.ndarray,
     bits: np.ndarray,
     values: np.ndarray,
     explained: np.ndarray,
@@ -151,7 +149,7 @@ def _explain(
             w = np.float64(base_values[j])
             m = np.float64(merged_values[j])
             d = np.float64(delta[i, j])
-            slack = np.float64(row_tolerance[i]) * np.float64(column_tolerance[j]) + relative_tolerance * abs(d)
+            slack = np.float64(tolerance[i, j]) + relative_tolerance * abs(d)
             low, high = d - slack, d + slack
             if delta_first:
                 low = _round(low, one, limits, number_bits, number)
@@ -161,18 +159,14 @@ def _explain(
             low = _round(low, other, other_limits, number_bits, number)
             high = _round(w + high, one, limits, number_bits, number)
             high = _round(high, other, other_limits, number_bits, number)
-            if low <= m <= high:
-                if math.isinf(m) and not math.isinf(w):
-                    explained[2] += 1
-                continue
-            if math.isnan(m) and math.isnan(w):
+            if not math.isfinite(m):
+                explained[2] += 1
+            if low <= m <= high or (math.isnan(m) and math.isnan(w)):
                 continue
             num_wrong += 1
             if base_bits[j] == merged_bits[j]:
                 explained[1] += 1
             if not math.isfinite(m):
-                if math.isfinite(w):
-                    explained[2] += 1
                 continue
             middle = _round(w + d, one, limits, number_bits, number)
             middle = _round(middle, other, other_limits, number_bits, number)
@@ -221,7 +215,7 @@ def _tally_entry(bits_of_base: Any, bits_of_merged: Any) -> Callable[..., int]:
 
     def entry(
         base: Any, base_shift: int, merged: Any, merged_shift: int, delta: Any, rows: int, columns: int,
-        delta_first: int, half: int, shift: int, one: int, mask: int, row_tolerance: Any, column_tolerance: Any,
+        delta_first: int, half: int, shift: int, one: int, mask: int, tolerance: Any,
         scratch: Any, counts: Any, sums: Any, wrong_rows: Any,
     ) -> int:  # fmt: skip
         num_wrong: int = _tally(
@@ -229,7 +223,7 @@ def _tally_entry(bits_of_base: Any, bits_of_merged: Any) -> Callable[..., int]:
             carray(merged, (rows, columns), bits_of_merged), np.uint32(merged_shift),
             carray(delta, (rows, columns), np.float32), delta_first != 0,
             np.uint32(half), np.uint32(shift), np.uint32(one), np.uint32(mask),
-            carray(row_tolerance, (rows,), np.float32), carray(column_tolerance, (columns,), np.float32),
+            carray(tolerance, (rows, columns), np.float32),
             carray(scratch, (4, columns), np.uint32), carray(scratch, (4, columns), np.float32),
             carray(counts, (3,), np.int64), carray(sums, (3,), np.float64), carray(wrong_rows, (rows,), np.int64),
         )  # fmt: skip
@@ -243,15 +237,15 @@ def _explain_entry(bits_of_base: Any, bits_of_merged: Any) -> Callable[..., int]
 
     def entry(
         base: Any, base_shift: int, merged: Any, merged_shift: int, delta: Any, rows: int, columns: int,
-        delta_first: int, masks: Any, numbers: Any, row_tolerance: Any, column_tolerance: Any, scratch: Any,
-        explained: Any, wrong_rows: Any, worst: Any,
+        delta_first: int, masks: Any, numbers: Any, tolerance: Any, scratch: Any, explained: Any, wrong_rows: Any,
+        worst: Any,
     ) -> int:  # fmt: skip
         _explain(
             carray(base, (rows, columns), bits_of_base), np.uint32(base_shift),
             carray(merged, (rows, columns), bits_of_merged), np.uint32(merged_shift),
             carray(delta, (rows, columns), np.float32), delta_first != 0,
             carray(masks, (8,), np.uint32), carray(numbers, (7,), np.float64),
-            carray(row_tolerance, (rows,), np.float32), carray(column_tolerance, (columns,), np.float32),
+            carray(tolerance, (rows, columns), np.float32),
             carray(scratch, (4, columns), np.uint32), carray(scratch, (4, columns), np.float32),
             carray(explained, (3,), np.int64), carray(wrong_rows, (rows,), np.int64), carray(worst, (5,), np.float64),
         )  # fmt: skip
@@ -270,11 +264,11 @@ def _columns_entry(b: Any, rows: int, width: int, num_experts: int, out: Any) ->
 _SIZES = {"16": np.uint16, "32": np.uint32}
 _TALLY = int64(
     voidptr, int64, voidptr, int64, voidptr, int64, int64, int64, int64, int64, int64, int64,
-    voidptr, voidptr, voidptr, voidptr, voidptr, voidptr,
+    voidptr, voidptr, voidptr, voidptr, voidptr,
 )  # fmt: skip
 _EXPLAIN = int64(
     voidptr, int64, voidptr, int64, voidptr, int64, int64, int64,
-    voidptr, voidptr, voidptr, voidptr, voidptr, voidptr, voidptr, voidptr,
+    voidptr, voidptr, voidptr, voidptr, voidptr, voidptr, voidptr,
 )  # fmt: skip
 _COLUMNS = int64(voidptr, int64, int64, int64, voidptr)
 ENTRIES: dict[str, tuple[Any, Callable[..., int]]] = {

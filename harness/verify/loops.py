@@ -65,16 +65,7 @@ class Tile(NamedTuple):
         return f"{8 * self.base.itemsize}_{8 * self.merged.itemsize}"
 
 
-class Tolerance(NamedTuple):
-    """How far a product may be off: of an element row * column."""
-
-    rows: np.ndarray
-    """(rows,), float32."""
-    columns: np.ndarray
-    """(columns,), float32."""
-
-
-NO_TOLERANCE = Tolerance(np.zeros(0, np.float32), np.zeros(0, np.float32))
+NO_TOLERANCE = np.zeros((0, 0), np.float32)
 """For dtypes in which the very bits count."""
 
 
@@ -117,7 +108,7 @@ class Explained(NamedTuple):
     num_base: int
     """Of these, base's."""
     num_non_finite: int
-    """Not finite where base is."""
+    """Not finite, wrong or not."""
     row: int
     """In the tile: of the element that is farthest off, if there is a wrong one that is finite."""
     column: int
@@ -131,22 +122,22 @@ def tally(
     delta: np.ndarray,
     delta_first: bool,
     rounding: Rounding,
-    tolerance: Tolerance,
+    tolerance: np.ndarray,
     counters: Counters,
     wrong_rows: np.ndarray,
 ) -> int:
     """Count and sum over a tile, into `counters`; gives the number of elements that are not as predicted.
 
     Predicted is base + delta rounded to the merged dtype, the delta itself before it if `delta_first`. In float32 an
-    element may be off by its tolerance and by a rounding of the sum. Summed are delta², delta * change and change²,
-    with change = merged - base. `wrong_rows` gets the wrong elements of each row.
+    element may be off by its tolerance, (rows, columns), and by a rounding of the sum. Summed are delta², delta * change
+    and change², with change = merged - base. `wrong_rows` gets the wrong elements of each row.
     """
     rows, columns = delta.shape
     scratch, tallied, sums = counters.addresses
     return entry("tally_" + tile.sizes)(
         address(tile.base), tile.base_shift, address(tile.merged), tile.merged_shift, address(delta), rows, columns,
         delta_first, rounding.half, rounding.shift, rounding.one, rounding.mask,
-        address(tolerance.rows), address(tolerance.columns), scratch, tallied, sums, address(wrong_rows),
+        address(tolerance), scratch, tallied, sums, address(wrong_rows),
     )  # fmt: skip
 
 
@@ -156,7 +147,7 @@ def explain(
     delta_first: bool,
     rounding: Rounding,
     storing: Rounding,
-    tolerance: Tolerance,
+    tolerance: np.ndarray,
     relative: float,
     counters: Counters,
     wrong_rows: np.ndarray,
@@ -175,7 +166,7 @@ def explain(
     worst[:] = 0
     entry("explain_" + tile.sizes)(
         address(tile.base), tile.base_shift, address(tile.merged), tile.merged_shift, address(delta), rows, columns,
-        delta_first, address(masks), address(numbers), address(tolerance.rows), address(tolerance.columns),
+        delta_first, address(masks), address(numbers), address(tolerance),
         counters.addresses[0], address(explained), address(wrong_rows), address(worst),
     )  # fmt: skip
     num_wrong, num_base, num_non_finite = (int(count) for count in explained)

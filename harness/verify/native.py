@@ -23,7 +23,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-NUM_ARGUMENTS = {"tally": 18, "explain": 16, "columns": 5}
+NUM_ARGUMENTS = {"tally": 17, "explain": 15, "columns": 5}
 """Of each kind of loop in `kernels.py`."""
 KERNELS = "harness.verify.kernels"
 DIGEST_BYTES = hashlib.sha256().digest_size

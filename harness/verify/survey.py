@@ -133,7 +133,9 @@ class Crew:
     def _call(self, task: Callable[[Workspace], Result]) -> Result:
         if not hasattr(self._local, "space"):
             self._local.space = Workspace(self._files)
-        return task(self._local.space)
+        # Whoever wrote these numbers may have written any; what comes of them is counted, and not warned of.
+        with np.errstate(all="ignore"):
+            return task(self._local.space)
 
 
 def survey(work: Work, crew: Crew, progress: Progress) -> Survey:

@@ -17,14 +17,14 @@ import sys
 import numpy as np
 from harness.verify import loops
 from harness.verify.dtypes import narrow
-from harness.verify.loops import ROUNDINGS, Counters, Tile, Tolerance
+from harness.verify.loops import ROUNDINGS, Counters, Tile
 
 b = np.arange(24, dtype=np.float32).reshape(2, 12)
 print(loops.columns_by_expert(b, 4)[1].tolist())
 for dtype, shift in (("BF16", 16), ("F32", 0)):
     ones, delta = np.ones((2, 8), np.float32), np.full((2, 8), 0.25, np.float32)
     tile = Tile(0, narrow(ones, dtype), shift, narrow(ones + 0.5, dtype), shift)
-    tolerance, rounding = Tolerance(np.zeros(2, np.float32), np.zeros(8, np.float32)), ROUNDINGS[dtype]
+    tolerance, rounding = np.zeros((2, 8), np.float32), ROUNDINGS[dtype]
     counters, rows = Counters(8), np.zeros(2, np.int64)
     print(loops.tally(tile, delta, False, rounding, tolerance, counters, rows), counters.sums.tolist())
     print(loops.explain(tile, delta, True, rounding, rounding, tolerance, 0.0, counters, rows)[:3])
