@@ -222,8 +222,10 @@ def _entry(name: str, value: Any, path: Path, data_start: int) -> TensorEntry:
         raise ArtifactError("unknown dtype", where=where, expected=", ".join(SIZES_BYTES), got=repr(dtype)[:40])
     if not _is_sizes(shape) or len(shape) > MAX_AXES or not _is_sizes(offsets) or len(offsets) != 2:
         raise ArtifactError("shape or data_offsets are not lists of sizes", where=where)
-    if not _is_text(name) or not _is_countable(shape):
-        raise ArtifactError("name or shape is one that no loader reads", where=where)
+    if not _is_text(name):
+        raise ArtifactError("a tensor's name is no text", where=str(path), got=ascii(name)[:80])
+    if not _is_countable(shape):
+        raise ArtifactError("shape has more elements than can be counted", where=where, got=str(shape)[:80])
     start, stop = offsets
     if stop - start != math.prod(shape) * SIZES_BYTES[dtype]:
         raise ArtifactError(

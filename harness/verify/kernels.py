@@ -98,7 +98,8 @@ def _tally(
                 for j in range(columns):
                     p_value = sum_values[j]
                     allowed = allowed_row[j] + np.float32(1.2e-7) * abs(p_value)
-                    right += np.uint32(abs(merged_values[j] - p_value) <= allowed)
+                    # A factor that is infinite has infinite room, and nothing is near it.
+                    right += np.uint32((abs(merged_values[j] - p_value) <= allowed) & (allowed < np.inf))
         num_same += int(same)
         num_visible += int(visible)
         wrong_rows[i] = columns - int(right)

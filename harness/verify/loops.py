@@ -129,7 +129,7 @@ def tally(
     """Count and sum over a tile, into `counters`; gives the number of elements that are not as predicted.
 
     Predicted is base + delta rounded to the merged dtype, the delta itself before it if `delta_first`. In float32 an
-    element may be off by its tolerance, (rows, columns), and by a rounding of the sum. Summed are delta², delta * change
+    element may be off by its tolerance (rows, columns) and by a rounding of the sum. Summed are delta², delta * change
     and change², with change = merged - base. `wrong_rows` gets the wrong elements of each row.
     """
     rows, columns = delta.shape
