@@ -11,7 +11,7 @@ from harness.verify.records import Finding
 from harness.verify.report import Verdict, VerifyReport
 
 if TYPE_CHECKING:
-    from harness.verify.survey import Progress
+    from harness.verify.crew import Progress
     from harness.verify.verifier import verify
 
 __all__ = ["Finding", "Progress", "Verdict", "VerifyReport", "verify"]
@@ -20,7 +20,7 @@ __all__ = ["Finding", "Progress", "Verdict", "VerifyReport", "verify"]
 def __getattr__(name: str) -> Any:
     """What computes is imported when it is first asked for: reports need the records alone, and not numba."""
     if name == "Progress":
-        from harness.verify.survey import Progress
+        from harness.verify.crew import Progress
 
         return Progress
     if name == "verify":

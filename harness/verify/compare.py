@@ -6,195 +6,35 @@ the expected delta and for any other that is put to it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
-from harness.verify.blocks import BLOCK_BYTES, Buffers, Files, read_flat, read_rows
-from harness.verify.dtypes import FLOATS, narrow, rounded, widen
+from harness.verify.blocks import BLOCK_BYTES, read_flat, read_rows
+from harness.verify.dtypes import rounded, widen
+from harness.verify.evidence import Evidence, Pairing, Worst
 from harness.verify.factors import LowRank
 from harness.verify.loops import (
     NO_TOLERANCE,
     ROUNDINGS,
     ROUNDOFF,
     UNIT_ROUNDOFF,
-    Counters,
     Explained,
     Tile,
     explain,
     tally,
 )
-from harness.verify.places import Place, Site
+from harness.verify.places import Place
+from harness.verify.ways import Way
+from harness.verify.workspace import Workspace
 
 TILE_ELEMENTS = 96 * 1024
 """Of a product that is compared while it is still in the cache of a core: 384 KiB."""
 MIN_TILE_ROWS = 8
 MOSTLY = 0.25
 """Of a tile: where more is wrong, it is not for a product's roundings."""
-MAX_WIDTHS = 16
-"""Whose rows of scratch a thread keeps."""
 SHIFTS = {"BF16": 16}
 NO_SHIFT = 0
-
-
-class Way(NamedTuple):
-    """How a merge may compute and round; all of them are right, if not equally exact."""
-
-    name: str
-    delta_first: bool = False
-    """The delta is rounded to the stored dtype before the sum is."""
-    base_first: bool = False
-    """Base is, where merged is stored in another dtype."""
-    factors_in: str = ""
-    """A dtype to which the factors are rounded before they are multiplied."""
-    product_in: str = ""
-    """And one to which their product is, before it is scaled."""
-    delta_in: str = ""
-    """And after that."""
-    sum_in: str = ""
-    """A dtype to which base, delta and sum are rounded, whatever they are stored in."""
-    twice: bool = False
-    """The delta was merged once before, and the sum stored. Not a right way, but a way."""
-    in_base_dtype: bool = False
-    """The sum is rounded as base is stored, and then stored in a wider dtype."""
-    tolerance: float = 0.0
-    """How much less exactly than in float32 products may be, relative to the lengths of their rows and columns."""
-
-
-SUM = Way("sum")
-DELTA_FIRST = Way("delta_first", delta_first=True)
-BASE_FIRST = Way("base_first", base_first=True)
-BOTH_FIRST = Way("both_first", delta_first=True, base_first=True)
-IN_BASE_DTYPE = Way("in_base_dtype", in_base_dtype=True)
-DELTA_IN_BASE_DTYPE = Way("delta_in_base_dtype", delta_first=True, in_base_dtype=True)
-TWICE = Way("twice", twice=True)
-SUMS_IN_HALVES = (Way("float16 sum", sum_in="F16"), Way("bfloat16 sum", sum_in="BF16"))
-LESS_EXACT = tuple(
-    way
-    for dtype in ("BF16", "F16")
-    for way in (
-        Way(f"{dtype} throughout", factors_in=dtype, product_in=dtype, delta_in=dtype),
-        Way(f"{dtype} factors and delta", factors_in=dtype, delta_in=dtype),
-        Way(f"{dtype} factors", factors_in=dtype),
-        Way(f"{dtype} delta", delta_in=dtype),
-    )
-)
-"""Products of an adapter that is held in half precision: PEFT casts such factors to float32 on a processor, and
-multiplies them as they are on other devices."""
-TF32_PRODUCT = Way("tf32_product", tolerance=2.0**-10)
-TF32_DELTA_FIRST = Way("tf32_delta_first", delta_first=True, tolerance=2.0**-10)
-
-
-class Pairing(NamedTuple):
-    """A weight's place in base and in merged; both hold the same number of elements."""
-
-    site: Site
-    base: Place
-    merged: Place
-
-    @property
-    def flipped(self) -> bool:
-        """Whether its transpose is walked, because base stores that."""
-        return self.base.transposed
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns as they are walked; a vector is one row."""
-        rows, columns = self.base.shape if len(self.base.shape) == 2 else (1, self.num_elements)
-        return (columns, rows) if self.flipped else (rows, columns)
-
-    @property
-    def num_elements(self) -> int:
-        """Of the weight."""
-        return math.prod(self.base.shape)
-
-
-class Worst(NamedTuple):
-    """The element that is farthest off, in the site's own orientation."""
-
-    row: int
-    column: int
-    expected: float
-    got: float
-
-
-@dataclass(slots=True, kw_only=True)
-class Evidence:
-    """What was counted of one weight under one delta."""
-
-    num_elements: int
-    num_compared: int = 0
-    """Fewer, where it was seen early enough that this delta is not it."""
-    num_inexact: int = 0
-    """Not the very bits that are predicted, in float32 beyond what another product's roundings give."""
-    num_wrong: int = 0
-    """Of these what no roundings of a product explain."""
-    num_wrong_and_base: int = 0
-    """Wrong, and what base has."""
-    num_non_finite: int = 0
-    """Not finite, wrong or not."""
-    num_same: int = 0
-    """What base has, wrong or not."""
-    num_visible: int = 0
-    """Predicted to be other than base."""
-    delta_squared: float = 0.0
-    delta_times_change: float = 0.0
-    change_squared: float = 0.0
-    worst: Worst | None = None
-    wrong_lines: dict[int, int] = field(default_factory=dict)
-    """Rows (as walked) with wrong elements, and how many."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all of it was compared."""
-        return self.num_compared == self.num_elements
-
-    @property
-    def explains(self) -> bool:
-        """Whether all of it is as predicted."""
-        return self.is_whole and self.num_wrong == 0
-
-    @property
-    def recovered(self) -> float | None:
-        """The change's projection onto the delta, over the delta; None where that is zero, or not all is finite."""
-        if not self.delta_squared > 0 or not np.isfinite(self.delta_times_change):
-            return None
-        return self.delta_times_change / self.delta_squared
-
-    @property
-    def residual(self) -> float | None:
-        """Norm of the change less the delta, over the delta's."""
-        if self.recovered is None or not np.isfinite(self.change_squared):
-            return None
-        left = self.change_squared - 2 * self.delta_times_change + self.delta_squared
-        return float(np.sqrt(max(left, 0.0) / self.delta_squared))
-
-    @property
-    def cosine(self) -> float:
-        """Between change and delta; 0 where either is nothing."""
-        norm = np.sqrt(self.delta_squared) * np.sqrt(self.change_squared)
-        return float(self.delta_times_change / norm) if norm > 0 and np.isfinite(norm) else 0.0
-
-
-class Workspace:
-    """What one thread reads and computes in."""
-
-    def __init__(self, files: Files) -> None:
-        self.files = files
-        self.buffers = Buffers()
-        self._counters: dict[int, Counters] = {}
-
-    def counters(self, columns: int) -> Counters:
-        """For a weight of this width, at their beginning."""
-        if columns not in self._counters:
-            if len(self._counters) >= MAX_WIDTHS:
-                self._counters.clear()
-            self._counters[columns] = Counters(columns)
-        self._counters[columns].clear()
-        return self._counters[columns]
 
 
 def compare(
@@ -270,49 +110,6 @@ def compare(
     return found
 
 
-def compare_unchanged(pairing: Pairing, space: Workspace) -> Evidence:
-    """Evidence that a weight is base's, bit for bit, or rounded to merged's dtype where that is another."""
-    found = Evidence(num_elements=pairing.num_elements)
-    is_plain = pairing.base.entry.dtype == pairing.merged.entry.dtype and _is_whole(pairing.base, pairing.merged)
-    for start, base, merged in _flat(pairing, space) if is_plain else _converted(pairing, space):
-        found.num_compared += base.size
-        if _equal(base, merged):
-            continue
-        dtype = pairing.merged.entry.dtype
-        wrong = base != merged
-        if dtype in ROUNDINGS:
-            expected, got = widen(base, dtype), widen(merged, dtype)
-            wrong &= ~(np.isnan(expected) & np.isnan(got))
-            found.num_non_finite += int((wrong & ~np.isfinite(got)).sum())
-            _note_worst(found, pairing.shape[1], pairing.flipped, start, wrong, expected, got)
-        found.num_wrong += int(wrong.sum())
-    return found
-
-
-def compare_held(expected: np.ndarray, merged: Place, base: Place | None, space: Workspace) -> Evidence:
-    """Evidence that a weight is what `expected` (float32, flat) is when stored as merged is.
-
-    `num_wrong_and_base` counts the elements that are wrong and base's, if base has as many.
-    """
-    dtype = merged.entry.dtype
-    wanted, got = narrow(expected, dtype), _all_bits(merged, space, "merged")
-    found = Evidence(num_elements=wanted.size, num_compared=wanted.size)
-    expected_values, got_values = widen(wanted, dtype), widen(got, dtype)
-    wrong = (expected_values != got_values) & ~(np.isnan(expected_values) & np.isnan(got_values))
-    found.num_wrong = int(wrong.sum())
-    found.num_non_finite = int((wrong & ~np.isfinite(got_values)).sum())
-    if base is not None and base.entry.dtype in FLOATS and base.shape == merged.shape:
-        before = narrow(widen(_all_bits(base, space, "base"), base.entry.dtype), dtype)
-        found.num_wrong_and_base = int((wrong & (before == got)).sum())
-        found.num_visible = int((wanted != before).sum())
-        found.num_same = int((got == before).sum())
-    else:
-        found.num_visible = wanted.size
-    columns = merged.shape[-1] if len(merged.shape) == 2 else wanted.size
-    _note_worst(found, columns, False, 0, wrong, expected_values, got_values)
-    return found
-
-
 class _Tolerances:
     """How far the product of two float32 factors may lie from another one of the same: made when first asked for."""
 
@@ -378,86 +175,6 @@ def _block(place: Place, pairing: Pairing, start: int, stop: int, space: Workspa
     if place.entry.dtype == "F16":
         return widen(bits, "F16").view(np.uint32), NO_SHIFT
     return bits, SHIFTS.get(place.entry.dtype, NO_SHIFT)
-
-
-def _flat(pairing: Pairing, space: Workspace) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Pieces of both as they are stored."""
-    num_elements = pairing.num_elements
-    first = [0 if place.expert is None else place.expert * num_elements for place in (pairing.base, pairing.merged)]
-    piece = BLOCK_BYTES // 2
-    for start in range(0, num_elements, piece):
-        stop = min(start + piece, num_elements)
-        base = read_flat(space.files, pairing.base.entry, first[0] + start, first[0] + stop, space.buffers, "base")
-        merged = read_flat(
-            space.files, pairing.merged.entry, first[1] + start, first[1] + stop, space.buffers, "merged"
-        )
-        yield start, base, merged
-
-
-def _converted(pairing: Pairing, space: Workspace) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Pieces of both as bits of merged's dtype, walked as base is stored."""
-    rows, columns = pairing.shape
-    block_rows = max(1, BLOCK_BYTES // (4 * max(columns, 1)))
-    same_dtype = pairing.base.entry.dtype == pairing.merged.entry.dtype
-    for start in range(0, rows, block_rows):
-        stop = min(start + block_rows, rows)
-        if len(pairing.base.shape) == 2:
-            base, merged = (
-                read_rows(space.files, place, pairing.flipped, start, stop, space.buffers, use)
-                for place, use in ((pairing.base, "base"), (pairing.merged, "merged"))
-            )
-        else:
-            base, merged = _all_bits(pairing.base, space, "base"), _all_bits(pairing.merged, space, "merged")
-        if not same_dtype:
-            base = narrow(widen(base, pairing.base.entry.dtype), pairing.merged.entry.dtype)
-        yield start * columns, base.reshape(-1), merged.reshape(-1)
-
-
-def _all_bits(place: Place, space: Workspace, use: str) -> np.ndarray:
-    """A whole weight in the site's own orientation, flat."""
-    if len(place.shape) == 2:
-        return read_rows(space.files, place, False, 0, place.shape[0], space.buffers, use).reshape(-1)
-    num_elements = math.prod(place.shape)
-    return read_flat(space.files, place.entry, 0, num_elements, space.buffers, use)
-
-
-def _is_whole(base: Place, merged: Place) -> bool:
-    """Whether both are stored without gaps, and in the same orientation."""
-    return all(
-        not place.transposed and (place.expert is None or place.shape == place.entry.shape[1:])
-        for place in (base, merged)
-    )
-
-
-def _equal(first: np.ndarray, second: np.ndarray) -> bool:
-    """Eight bytes at a time, which is several times as fast."""
-    whole = first.nbytes // 8 * 8
-    one, other = first.view(np.uint8), second.view(np.uint8)
-    return bool(
-        np.array_equal(one[:whole].view(np.uint64), other[:whole].view(np.uint64))
-        and np.array_equal(one[whole:], other[whole:])
-    )
-
-
-def _note_worst(
-    found: Evidence,
-    columns: int,
-    flipped: bool,
-    start: int,
-    wrong: np.ndarray,
-    expected: np.ndarray,
-    got: np.ndarray,
-) -> None:
-    if not wrong.any():
-        return
-    with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.where(wrong, np.nan_to_num(np.abs(expected - got), nan=np.inf), -1.0)
-        at = int(distance.argmax())
-        if found.worst is not None and abs(found.worst.expected - found.worst.got) >= distance[at]:
-            return
-    row, column = divmod(start + at, max(columns, 1))
-    row, column = (column, row) if flipped else (row, column)
-    found.worst = Worst(row, column, float(expected[at]), float(got[at]))
 
 
 def _note_farthest(found: Evidence, left_over: Explained, start: int, flipped: bool) -> None:

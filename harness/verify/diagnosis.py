@@ -11,28 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import chain
-from typing import NamedTuple
 
 import numpy as np
 
-from harness.verify.blocks import read_rows
-from harness.verify.compare import (
-    BASE_FIRST,
-    BOTH_FIRST,
-    DELTA_FIRST,
-    LESS_EXACT,
-    SUM,
-    SUMS_IN_HALVES,
-    TF32_DELTA_FIRST,
-    TF32_PRODUCT,
-    TWICE,
-    Evidence,
-    Pairing,
-    Way,
-    Workspace,
-    compare,
-)
-from harness.verify.dtypes import rounded, widen
+from harness.verify.compare import compare
+from harness.verify.dtypes import rounded
+from harness.verify.evidence import Evidence, Pairing
 from harness.verify.factors import LowRank
 from harness.verify.hypotheses import (
     GATE_UP,
@@ -50,9 +34,22 @@ from harness.verify.hypotheses import (
 from harness.verify.loops import ROUNDOFF
 from harness.verify.places import Place
 from harness.verify.records import AdapterConfig
+from harness.verify.samples import Direction, Sample, direction_of, rows_of, sample_of
 from harness.verify.survey import SiteEvidence
+from harness.verify.ways import (
+    BASE_FIRST,
+    BOTH_FIRST,
+    DELTA_FIRST,
+    LESS_EXACT,
+    SUM,
+    SUMS_IN_HALVES,
+    TF32_DELTA_FIRST,
+    TF32_PRODUCT,
+    TWICE,
+    Way,
+)
+from harness.verify.workspace import Workspace
 
-SAMPLE_ROWS = 16
 SAME_SCALE = 0.005
 """How far a measured scale may be off, for rounding."""
 EXACTLY = 1e-4
@@ -87,14 +84,6 @@ class Diagnosis:
     """All of the weight, not some rows of it."""
 
 
-class Sample(NamedTuple):
-    """Some rows of a weight in its own orientation, float32."""
-
-    rows: np.ndarray
-    base: np.ndarray
-    merged: np.ndarray
-
-
 def diagnose(seen: SiteEvidence, neighbours: Neighbours, config: AdapterConfig, space: Workspace) -> Diagnosis:
     """The cause for a weight that could be compared and is wrong."""
     pairing, evidence = seen.pairing, seen.evidence
@@ -113,7 +102,7 @@ def diagnose(seen: SiteEvidence, neighbours: Neighbours, config: AdapterConfig, 
         return _values(evidence, "its delta is zero, and it changed")
     if seen.job.pair.magnitude is not None:
         return _without_magnitude(slot, pairing, evidence, space)
-    sample = _sample(pairing, evidence, space)
+    sample = sample_of(pairing, evidence, space)
     found = (
         _less_exact(slot, pairing, evidence, sample, space)
         or _another_delta(slot, pairing, neighbours, config, evidence, sample, space)
@@ -125,7 +114,7 @@ def diagnose(seen: SiteEvidence, neighbours: Neighbours, config: AdapterConfig, 
 
 def _less_exact(slot: Slot, pairing: Pairing, evidence: Evidence, sample: Sample, space: Workspace) -> Diagnosis | None:
     """A product of factors that were rounded before, or by hardware that multiplies with fewer bits."""
-    if abs(_direction(slot.delta, sample).factor - 1) > NEARLY_ONE:
+    if abs(direction_of(slot.delta, sample).factor - 1) > NEARLY_ONE:
         return None
     for way in (*LESS_EXACT, TF32_PRODUCT, TF32_DELTA_FIRST):
         other = compare(pairing, slot.delta, way, space, stop_early=not way.tolerance)
@@ -172,10 +161,10 @@ def _another_delta(
 ) -> Diagnosis | None:
     """Its own delta in another scale, read in another way, or another weight's: whichever gives the stored bits."""
     own = Hypothesis(WRONG_SCALE, "", slot.delta)
-    own_direction = _direction(own.delta, sample)
+    own_direction = direction_of(own.delta, sample)
     best, best_direction = own, own_direction
     for stage in (chain([own], readings(slot)), others(slot, neighbours)):
-        directed = ((_direction(each.delta, sample), each) for each in stage)
+        directed = ((direction_of(each.delta, sample), each) for each in stage)
         for direction, hypothesis in nlargest(NUM_TRIED, directed, key=lambda pair: abs(pair[0].cosine)):
             if found := _scaled(slot, pairing, config, hypothesis, direction, space):
                 return found
@@ -238,24 +227,6 @@ def _kind_of(factor: float) -> str:
     return "delta_wrong_sign" if factor < 0 else WRONG_SCALE
 
 
-class Direction(NamedTuple):
-    """Of a change against a delta."""
-
-    cosine: float
-    factor: float
-    """By which the delta, as far as it shows, is in the change."""
-
-
-def _direction(delta: LowRank, sample: Sample) -> Direction:
-    if delta.left.shape[0] <= int(sample.rows.max(initial=0)) or delta.right.shape[1] != sample.base.shape[1]:
-        return Direction(0.0, 0.0)
-    product = (delta.left[sample.rows] @ delta.right).astype(np.float64) * delta.scale
-    change = sample.merged.astype(np.float64) - sample.base
-    squared, across = float((product**2).sum()), float((product * change).sum())
-    norm = math.sqrt(squared * float((change**2).sum()))
-    return Direction(across / norm if norm > 0 else 0.0, across / squared if squared > 0 else 0.0)
-
-
 def _factors(slot: Slot, config: AdapterConfig, direction: Direction) -> Iterator[tuple[float, str, str]]:
     """Scales that are near what was measured, those with a name first."""
     measured = direction.factor
@@ -298,7 +269,7 @@ def _another_weight(
             place = other.job.pairings[other.number]
             if place is None or place.base.shape != pairing.base.shape:
                 continue
-            base = _rows(place.base, sample.rows, space)
+            base = rows_of(place.base, sample.rows, space)
             if not np.linalg.norm(sample.merged - base) < 0.5 * np.linalg.norm(sample.merged - sample.base):
                 continue
             name = other.site.part if kind == GATE_UP else other.site.expert if kind == PERMUTED else other.site.layer
@@ -316,7 +287,7 @@ def _turned(slot: Slot, pairing: Pairing, space: Workspace) -> Diagnosis | None:
     if rows != columns or rows * columns > MAX_TURNED_ELEMENTS:
         return None
     every = np.arange(rows)
-    base, merged = _rows(pairing.base, every, space), _rows(pairing.merged, every, space)
+    base, merged = rows_of(pairing.base, every, space), rows_of(pairing.merged, every, space)
     delta = slot.delta
     summed = base + (delta.left @ delta.right) * np.float32(delta.scale)
     dtype = pairing.merged.entry.dtype
@@ -368,24 +339,6 @@ def elements(evidence: Evidence) -> str:
 
 def _residual(evidence: Evidence) -> str:
     return "" if evidence.residual is None else f"{evidence.residual:.2g} of the delta off"
-
-
-def _sample(pairing: Pairing, evidence: Evidence, space: Workspace) -> Sample:
-    """Rows that are wrong and as many of all, evenly over the weight; where it is walked by columns, any."""
-    every = np.arange(pairing.base.shape[0])
-    wrong = every if pairing.flipped else np.array(sorted(evidence.wrong_lines) or [0])
-    rows = np.unique(np.concatenate([_spread(wrong), _spread(every)]))
-    return Sample(rows, _rows(pairing.base, rows, space), _rows(pairing.merged, rows, space))
-
-
-def _spread(rows: np.ndarray) -> np.ndarray:
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(SAMPLE_ROWS, len(rows))).astype(np.int64))]
-
-
-def _rows(place: Place, rows: np.ndarray, space: Workspace) -> np.ndarray:
-    """These rows of a weight, in its own orientation, float32."""
-    read = (read_rows(space.files, place, False, int(row), int(row) + 1, space.buffers, "sample") for row in rows)
-    return np.concatenate([widen(bits, place.entry.dtype).copy() for bits in read])
 
 
 def _ranges(numbers: Iterable[int]) -> str:

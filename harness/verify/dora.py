@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from harness.verify.blocks import read_rows
-from harness.verify.compare import Evidence, Pairing, Workspace, Worst
 from harness.verify.dtypes import widen
+from harness.verify.evidence import Evidence, Pairing, Worst
 from harness.verify.factors import LowRank
 from harness.verify.loops import ROUNDOFF
+from harness.verify.workspace import Workspace
 
 NUM_ROUNDINGS = 6
 """Sum, length, quotient, product, the stored value, and one for the delta."""

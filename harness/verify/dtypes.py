@@ -6,7 +6,6 @@ import numpy as np
 
 FLOATS = ("F32", "BF16", "F16")
 """What a merge can be told in: float32 holds every number of each exactly."""
-FACTOR_FLOATS = (*FLOATS, "F64")
 
 
 def widen(bits: np.ndarray, dtype: str) -> np.ndarray:

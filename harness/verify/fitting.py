@@ -9,9 +9,10 @@ from collections.abc import Iterable
 
 from harness.verify.blocks import Files
 from harness.verify.factors import Factors, Reading
-from harness.verify.judging import Judgement, ambiguity, powerless
+from harness.verify.judging import Judgement
 from harness.verify.readings import stated_readings
 from harness.verify.records import Adapter, FactorPair, Finding
+from harness.verify.remarks import ambiguity, powerless
 from harness.verify.report import ExpertCounts, LayoutSeen, PassthroughCounts, SiteSeen, State, TensorCounts, Verdict
 from harness.verify.targets import Target
 from harness.verify.verdicts import count_experts, in_order, verdict_of

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from harness.verify.companions import Checkpoint, is_tied
 from harness.verify.companions.ties import EMBEDDINGS, HEADS
-from harness.verify.compare import Pairing
 from harness.verify.dtypes import FLOATS
+from harness.verify.evidence import Pairing
 from harness.verify.families import FamilyRules, load_rules, rules_for
 from harness.verify.places import WHOLE, Layout, Place, Site, lay_out
 from harness.verify.records import Finding, Severity

@@ -6,62 +6,34 @@ evidence; judges nothing.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from harness.checkpoints.safetensors_file import SIZES_BYTES
-from harness.verify.blocks import Files
-from harness.verify.compare import (
+from harness.verify.compare import compare
+from harness.verify.crew import Crew, Progress
+from harness.verify.dora import compare_dora
+from harness.verify.evidence import Evidence, Pairing
+from harness.verify.factors import LowRank, Reading, read_values
+from harness.verify.places import Site
+from harness.verify.unchanged import compare_held, compare_unchanged
+from harness.verify.ways import (
     BASE_FIRST,
     BOTH_FIRST,
     DELTA_FIRST,
     DELTA_IN_BASE_DTYPE,
     IN_BASE_DTYPE,
     SUM,
-    Evidence,
-    Pairing,
     Way,
-    Workspace,
-    compare,
-    compare_held,
-    compare_unchanged,
 )
-from harness.verify.dora import compare_dora
-from harness.verify.factors import LowRank, Reading, read_values
-from harness.verify.places import Site
 from harness.verify.work import BiasJob, FactorJob, HeldJob, Work
+from harness.verify.workspace import Workspace
 
 CHUNK_BYTES = 16 * 1024 * 1024
 """Of stored weights in one task: some milliseconds of work."""
-
-Result = TypeVar("Result")
-
-
-class Progress(Protocol):
-    """Who is told how far it is."""
-
-    def started(self, total_bytes: int) -> None:
-        """How many bytes of tensors there are to read."""
-
-    def advanced(self, num_bytes: int) -> None:
-        """So many more are done. Called from several threads."""
-
-
-class Silence:
-    """Progress that nobody follows."""
-
-    def started(self, total_bytes: int) -> None:
-        """Nothing."""
-
-    def advanced(self, num_bytes: int) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,42 +72,6 @@ class Survey:
     held: tuple[tuple[HeldJob, Evidence | None], ...]
     biases: tuple[tuple[BiasJob, Evidence | None], ...]
     unchanged: tuple[tuple[Pairing, Evidence], ...]
-
-
-class Crew:
-    """Threads, each with a workspace of its own."""
-
-    def __init__(self, files: Files, num_threads: int | None = None) -> None:
-        self.num_threads = num_threads or _num_cores()
-        self._local = threading.local()
-        self._files = files
-        self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="verify")
-        # One thread a core already: a product that starts threads of its own waits for them.
-        self._limits = threadpool_limits(limits=1, user_api="blas")
-
-    def __enter__(self) -> Crew:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._limits.restore_original_limits()
-
-    def run(self, tasks: Sequence[Callable[[Workspace], Result]]) -> Iterator[Result]:
-        """The results of all tasks, in their order; the first error ends it."""
-        futures: list[Future[Result]] = [self._pool.submit(self._call, task) for task in tasks]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
-
-    def _call(self, task: Callable[[Workspace], Result]) -> Result:
-        if not hasattr(self._local, "space"):
-            self._local.space = Workspace(self._files)
-        # Whoever wrote these numbers may have written any; what comes of them is counted, and not warned of.
-        with np.errstate(all="ignore"):
-            return task(self._local.space)
 
 
 def survey(work: Work, crew: Crew, progress: Progress) -> Survey:
@@ -325,9 +261,3 @@ def _grouped(pairings: Sequence[Pairing]) -> Iterator[list[Pairing]]:
             chunk, filled = [], 0
     if chunk:
         yield chunk
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

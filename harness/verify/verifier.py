@@ -8,12 +8,13 @@ from pathlib import Path
 from harness.verify.adapters import WEIGHTS_FILE, read_adapter
 from harness.verify.blocks import Files
 from harness.verify.companions import Checkpoint, compare_checkpoints, is_tied, open_checkpoint
+from harness.verify.crew import Crew, Progress, Silence
 from harness.verify.fitting import judge_adapter
 from harness.verify.judging import judge
 from harness.verify.records import Adapter
 from harness.verify.report import FilesSeen, Timing, VerifyReport
 from harness.verify.sides import pair_sides, rules_of, side_of
-from harness.verify.survey import Crew, Progress, Silence, size_bytes, survey
+from harness.verify.survey import size_bytes, survey
 from harness.verify.work import claims_of, work_of
 
 

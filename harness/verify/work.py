@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from harness.verify.adapter_targets import targeted
 from harness.verify.blocks import Files
-from harness.verify.compare import Pairing
 from harness.verify.dtypes import FLOATS
+from harness.verify.evidence import Pairing
 from harness.verify.factors import Factors, Reading
 from harness.verify.families import FamilyRules
 from harness.verify.places import WEIGHT, WHOLE, Place, Site, canonical_name
