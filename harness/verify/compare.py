@@ -102,7 +102,7 @@ def compare(
             found.num_non_finite += left_over.num_non_finite
             _note_farthest(found, left_over, tile.start, pairing.flipped)
         num_missing = counters.num_missing
-        found.wrong_lines |= {tile.start + int(row): int(wrong_rows[row]) for row in np.flatnonzero(wrong_rows)}
+        found.note_lines(tile.start, wrong_rows)
     found.num_same, found.num_visible = counters.num_same, counters.num_visible
     found.delta_squared, found.delta_times_change, found.change_squared = (float(each) for each in counters.sums)
     if found.is_whole and not np.isfinite(found.change_squared):

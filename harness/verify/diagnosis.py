@@ -160,13 +160,16 @@ def _another_delta(
     space: Workspace,
 ) -> Diagnosis | None:
     """Its own delta in another scale, read in another way, or another weight's: whichever gives the stored bits."""
+    likely = neighbours.readings.get(id(slot.job))
+    if likely and likely.reading and _gives(pairing, slot.job.factors.delta(slot.number, likely.reading), space):
+        return Diagnosis(kind=likely.kind, message=likely.message, expected=likely.expected, got=likely.got)
     own = Hypothesis(WRONG_SCALE, "", slot.delta)
     own_direction = direction_of(own.delta, sample)
     best, best_direction = own, own_direction
     for stage in (chain([own], readings(slot)), others(slot, neighbours)):
         directed = ((direction_of(each.delta, sample), each) for each in stage)
         for direction, hypothesis in nlargest(NUM_TRIED, directed, key=lambda pair: abs(pair[0].cosine)):
-            if found := _scaled(slot, pairing, config, hypothesis, direction, space):
+            if found := _scaled(slot, pairing, neighbours, config, hypothesis, direction, space):
                 return found
             if abs(direction.cosine) > abs(best_direction.cosine):
                 best, best_direction = hypothesis, direction
@@ -188,6 +191,7 @@ def _another_delta(
 def _scaled(
     slot: Slot,
     pairing: Pairing,
+    neighbours: Neighbours,
     config: AdapterConfig,
     hypothesis: Hypothesis,
     direction: Direction,
@@ -207,6 +211,8 @@ def _scaled(
             return Diagnosis(kind=kind, message=why, expected="1 times the delta", got=f"{factor:.6g} times")
         more = "" if factor == 1.0 else f", and {why}"
         text = hypothesis.message + more
+        if factor == 1.0 and hypothesis.reading is not None:
+            neighbours.readings[id(slot.job)] = hypothesis
         return Diagnosis(kind=hypothesis.kind, message=text, expected=hypothesis.expected, got=hypothesis.got)
     return None
 
@@ -300,7 +306,7 @@ def _in_part(evidence: Evidence) -> Diagnosis | None:
     """Some of it is merged, and the rest is base's."""
     if evidence.num_wrong_and_base < evidence.num_wrong or evidence.num_wrong == evidence.num_visible:
         return None
-    lines = sorted(evidence.wrong_lines)
+    lines = evidence.wrong_lines.tolist()
     where = f"in {len(lines)} of its rows ({_ranges(lines)})"
     return Diagnosis(
         kind="delta_missing",

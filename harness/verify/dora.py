@@ -56,7 +56,7 @@ def compare_dora(pairing: Pairing, delta: LowRank, magnitude: np.ndarray, space:
         found.delta_squared += float((wanted.astype(np.float64) ** 2).sum())
         found.delta_times_change += float((wanted.astype(np.float64) * change).sum())
         found.change_squared += float((change.astype(np.float64) ** 2).sum())
-        found.wrong_lines |= {start + int(row): int(wrong[row].sum()) for row in np.flatnonzero(wrong.any(axis=1))}
+        found.note_lines(start, wrong.sum(axis=1))
         if wrong.any():
             at = int(np.argmax(np.where(wrong, np.nan_to_num(off, nan=np.inf), -1)))
             row, column = divmod(at, columns)

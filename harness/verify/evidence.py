@@ -70,8 +70,13 @@ class Evidence:
     delta_times_change: float = 0.0
     change_squared: float = 0.0
     worst: Worst | None = None
-    wrong_lines: dict[int, int] = field(default_factory=dict)
-    """Rows (as walked) with wrong elements, and how many."""
+    wrong_lines: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    """Rows (as walked) with wrong elements, in order."""
+
+    def note_lines(self, start: int, num_wrong: np.ndarray) -> None:
+        """Of the rows from `start` on."""
+        lines = (np.flatnonzero(num_wrong) + start).astype(np.int32)
+        self.wrong_lines = np.concatenate([self.wrong_lines, lines])
 
     @property
     def is_whole(self) -> bool:

@@ -34,6 +34,8 @@ class Hypothesis(NamedTuple):
     delta: LowRank
     expected: str = ""
     got: str = ""
+    reading: Reading | None = None
+    """Of the factors, if that is the mistake."""
 
 
 class Scale(NamedTuple):
@@ -67,6 +69,8 @@ class Neighbours:
 
     def __init__(self, jobs: Iterable[FactorJob]) -> None:
         self.slots = {site.name: Slot(job, index) for job in jobs for index, site in enumerate(job.sites)}
+        self.readings: dict[int, Hypothesis] = {}
+        """The last mistake in reading a job's factors: its other weights were most likely merged by the same one."""
         self._experts: dict[tuple[int | None, Part | None], list[Slot]] = {}
         for slot in self.slots.values():
             if slot.site.expert is not None:
@@ -119,7 +123,7 @@ def readings(slot: Slot) -> Iterator[Hypothesis]:
             continue
         kind = WRONG_PACKING if layout == meant.layout else WRONG_LAYOUT
         yield Hypothesis(
-            kind, _told(meant, reading), factors.delta(slot.number, reading), _spelt(meant), _spelt(reading)
+            kind, _told(meant, reading), factors.delta(slot.number, reading), _spelt(meant), _spelt(reading), reading
         )
     yield from _other_rows(slot, meant)
 

@@ -51,7 +51,7 @@ def direction_of(delta: LowRank, sample: Sample) -> Direction:
 def sample_of(pairing: Pairing, evidence: Evidence, space: Workspace) -> Sample:
     """Rows that are wrong and as many of all, evenly over the weight; where it is walked by columns, any."""
     every = np.arange(pairing.base.shape[0])
-    wrong = every if pairing.flipped else np.array(sorted(evidence.wrong_lines) or [0])
+    wrong = every if pairing.flipped else evidence.wrong_lines if evidence.wrong_lines.size else every[:1]
     rows = np.unique(np.concatenate([_spread(wrong), _spread(every)]))
     return Sample(rows, rows_of(pairing.base, rows, space), rows_of(pairing.merged, rows, space))
 

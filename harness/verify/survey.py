@@ -32,6 +32,8 @@ from harness.verify.ways import (
 from harness.verify.work import BiasJob, FactorJob, HeldJob, Work
 from harness.verify.workspace import Workspace
 
+HOPELESS = 0.6
+"""Of a weight: where more is wrong, rounding the delta first or last does not matter."""
 CHUNK_BYTES = 16 * 1024 * 1024
 """Of stored weights in one task: some milliseconds of work."""
 
@@ -182,6 +184,9 @@ def _see(
             break
         if evidence.num_same == evidence.num_elements or evidence.num_non_finite:
             break  # all of it is base's, or no way gives such numbers: the others say no more
+        is_same_dtype = pairing.base.entry.dtype == pairing.merged.entry.dtype
+        if is_same_dtype and evidence.num_wrong > HOPELESS * evidence.num_elements:
+            break
     return min(found, key=lambda each: each[0].num_wrong)
 
 

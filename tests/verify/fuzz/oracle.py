@@ -24,6 +24,7 @@ from tests.verify.fuzz.weights import (
     numbers,
     split,
     table,
+    tensor_of,
     tensors_of,
     unpack,
 )
@@ -45,10 +46,8 @@ PROSE = (".md", ".gitattributes", "LICENSE")
 """Endings of files that nothing reads."""
 MANTISSA_BITS = {"F32": 23, "BF16": 7}
 SMALLEST_EXPONENT = -126
-ARITHMETIC = 2.0**-24
-"""What a product may be off by, over the sum of what it adds up, and still be the nearest number."""
 IN_SINGLE = 2.0**-18
-"""What one in float32 may be off by, with room to spare."""
+"""What a product in float32 may be off by, over the sum of what it adds up, with room to spare."""
 IN_FEWER_BITS = 2.0**-8
 """What one in TF32, or of factors in bfloat16, may be."""
 ROUNDINGS = 12
@@ -138,7 +137,7 @@ def _weights(base: Tensors, merged: Tensors, adapter: Tensors, fields: Mapping[s
 
 
 def _adapted(base: Tensor, wanted: np.ndarray, merged: Tensor, *, is_dora: bool) -> Truth:
-    """SAME where every element is the nearest number, or nearly; DIFFERENT where one is farther away than roundings."""
+    """SAME where every element is the nearest number; DIFFERENT where one is farther away than roundings."""
     bits = MANTISSA_BITS.get(merged.dtype)
     if bits is None or wanted.shape != merged.shape:
         return Truth.DIFFERENT
@@ -149,7 +148,7 @@ def _adapted(base: Tensor, wanted: np.ndarray, merged: Tensor, *, is_dora: bool)
     terms = np.abs(before) + np.abs(wanted) + delta
     away = np.abs(got - wanted)
     sums = np.maximum(np.abs(wanted), np.abs(got))
-    if (away <= 0.5 * _step(sums, bits) + ARITHMETIC * terms).all():
+    if merged == tensor_of(merged.dtype, wanted):
         return Truth.SAME
     # A merge may round the delta first, which can be larger than the sum.
     allowed = (ROUNDINGS if is_dora else 2) * _step(np.maximum(sums, delta), bits)
@@ -171,8 +170,16 @@ def _configs(base: Mapping[str, Any], merged: Mapping[str, Any]) -> Truth:
         return Truth.UNKNOWN
     has_experts = any("moe" in str(config.get("model_type")) for config in (base, merged))
     fields = (*LOAD_BEARING, *OF_EXPERTS) if has_experts else LOAD_BEARING
-    is_other = any(_spelt(base.get(name)) != _spelt(merged.get(name)) for name in fields)
+    is_other = any(_spelt(_value(base, name)) != _spelt(_value(merged, name)) for name in fields)
     return Truth.DIFFERENT if is_other else Truth.UNKNOWN
+
+
+def _value(config: Mapping[str, Any], name: str) -> Any:
+    """As it is stated; the size of a head follows from others."""
+    value, sizes = config.get(name), [config.get(other) for other in ("hidden_size", "num_attention_heads")]
+    if value is None and name == "head_dim" and all(type(size) is int and size > 0 for size in sizes):
+        return sizes[0] // sizes[1]
+    return value
 
 
 def _deciding(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from harness.verify.report import VerifyReport
 from reports.verification import html, json_document, terminal
@@ -16,11 +16,14 @@ VIEWS: dict[str, Callable[[VerifyReport], str]] = {
     "page": lambda report: html.render(report, command=COMMAND),
     "JSON": json_document.render,
 }
+QUICK = ("text", "JSON")
 
 
-def unshowable(report: VerifyReport) -> Iterator[str]:
-    """What is wrong with the views of a report."""
+def unshowable(report: VerifyReport, views: Collection[str] = tuple(VIEWS)) -> Iterator[str]:
+    """What is wrong with some views of a report."""
     for view, render in VIEWS.items():
+        if view not in views:
+            continue
         try:
             text = render(report)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:

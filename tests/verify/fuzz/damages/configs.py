@@ -50,8 +50,8 @@ def a_field_changed(scene: Scene) -> None:
 
 @damage("harmful", "INCOMPLETE", "INCONCLUSIVE")
 def a_field_lost(scene: Scene) -> None:
-    """A reload takes its default, which is another value."""
-    name = scene.pick(stated(scene))
+    """A reload takes its default, which is another value; but of heads that make up the hidden size it is this one."""
+    name = scene.pick([name for name in stated(scene) if (name, scene.variant) != ("head_dim", "square")])
     edit(scene.triple["merged"], CONFIG, lambda fields: fields.pop(name))
 
 

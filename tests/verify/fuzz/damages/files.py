@@ -18,7 +18,8 @@ LOCKED_IS_FELT = hasattr(os, "geteuid") and os.geteuid() != 0
 def read_file(scene: Scene) -> tuple[Files, str]:
     """A directory, and any file in it that is read."""
     files = scene.side()
-    return files, scene.pick(sorted(name for name in files if "/" not in name and name not in REDUNDANT))
+    names = sorted(name for name in files if "/" not in name and name.endswith((".json", ".safetensors")))
+    return files, scene.pick([name for name in names if name not in REDUNDANT])
 
 
 def json_file(scene: Scene) -> tuple[Files, str]:
@@ -77,12 +78,18 @@ def no_config(scene: Scene) -> None:
 
 @damage("malformed")
 def a_link_out(scene: Scene) -> None:
-    """To a file that is there, to a device, to another model's directory."""
+    """To another model's directory, where the very same file is: nothing but its place is wrong with it."""
     files, name = read_file(scene)
     other = "base" if files is not scene.triple["base"] else "merged"
     files[f"../../../{other}/snapshots/1/stolen"] = content(files, name)
-    targets = [f"../../../{other}/snapshots/1/stolen", "/dev/zero", "/dev/null", "/proc/self/environ", "/dev/stdin"]
-    files[name] = Link(scene.pick(targets))
+    files[name] = Link(f"../../../{other}/snapshots/1/stolen")
+
+
+@damage("malformed")
+def a_link_to_a_device(scene: Scene) -> None:
+    """That never ends, or never begins, or says what is nobody's business."""
+    files, name = read_file(scene)
+    files[name] = Link(scene.pick(["/dev/zero", "/dev/null", "/dev/stdin", "/proc/self/environ", "/dev"]))
 
 
 @damage("malformed")

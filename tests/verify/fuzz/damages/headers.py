@@ -218,7 +218,7 @@ def an_entry_of_other_fields(scene: Scene) -> None:
 @damage("malformed")
 def metadata_that_is_none(scene: Scene) -> None:
     """No table, or one of other things than texts."""
-    metadata = scene.pick([[], "pt", 1, True, {"format": 1}, {"format": None}, {"format": ["pt"]}, {"a": {"b": "c"}}])
+    metadata = scene.pick([[], "pt", 1, True, {"format": 1}, {"format": None}, {"format": "\ud800"}])
     _header(scene, lambda header, name: header.update({METADATA: metadata}))
 
 

@@ -10,7 +10,7 @@ from tests.verify.fuzz.directories import Files, Link, Special, content
 from tests.verify.fuzz.weights import INDEX, WHOLE, Tensors, pack, shards_of, tensors_of
 
 OUTSIDE = (
-    "../base/snapshots/1/model-00001-of-00002.safetensors", "../../../secret.safetensors", "/dev/zero", "/etc/hostname",
+    "../../../base/snapshots/1/model-00001-of-00002.safetensors", "../../../secret.safetensors", "/dev/zero", "/etc/x",
     "/dev/zero.safetensors", "..", ".", "", "\\\\server\\share\\x.safetensors", "..\\x.safetensors", "C:x.safetensors",
     "model\0.safetensors", "a/../../x.safetensors", "./model.safetensors", "sub/model.safetensors",
     "\ud800.safetensors", "x" * 300 + ".safetensors", "nowhere.safetensors", "config.json", INDEX, "pytorch_model.bin",

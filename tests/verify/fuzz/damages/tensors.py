@@ -53,7 +53,7 @@ def most_tensors_lost(scene: Scene) -> None:
     change(scene.triple["merged"], lose)
 
 
-@damage("harmful", "INCOMPLETE", "WRONG_VALUES", "INCONCLUSIVE")
+@damage("harmful", "INCOMPLETE", "WRONG_VALUES", "INCONCLUSIVE", "REFUSED")
 def a_tensor_added(scene: Scene) -> None:
     """By a name that base does not have."""
     name = scene.pick(
