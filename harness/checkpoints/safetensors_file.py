@@ -100,7 +100,9 @@ def read_header(path: Path) -> tuple[TensorEntry, ...]:
     if not isinstance(header, dict):
         raise ArtifactError("header is not a JSON object", where=str(path))
     metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(
+        isinstance(text, str) and _is_text(text) for text in (*metadata, *metadata.values())
+    ):
         raise ArtifactError("__metadata__ is not a table of texts", where=str(path))
     data_start = LENGTH_BYTES + length
     entries = tuple(_entry(name, value, path, data_start) for name, value in header.items())
@@ -241,10 +243,10 @@ def _is_sizes(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**63 for item in value)
 
 
-def _is_text(name: str) -> bool:
+def _is_text(text: str) -> bool:
     """JSON can spell half a character, and Rust's strings cannot hold it."""
     try:
-        name.encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from harness.verify.blocks import Files
 from harness.verify.factors import Factors, Reading
 from harness.verify.judging import Judgement
@@ -26,7 +28,8 @@ def judge_adapter(adapter: Adapter, claims: Claims, structure: Iterable[Finding]
     layout = LayoutSeen(fused=None, packing=None, ambiguous=False)
     for (pair, target), readings in zip(claims.jobs, stated_readings(adapter.config, claims.jobs), strict=True):
         factors = Factors.of(pair, target, files)
-        seen = [_seen(claims, name, factors, index, readings[0]) for index, name in enumerate(target.sites)]
+        with np.errstate(all="ignore"):  # numbers may be any, and are counted
+            seen = [_seen(claims, name, factors, index, readings[0]) for index, name in enumerate(target.sites)]
         factors.release()
         sites += seen
         layout = _layout(layout, target, readings, seen)
