@@ -150,7 +150,14 @@ def _held(job: HeldJob, evidence: Evidence | None) -> tuple[SiteSeen, Finding | 
     if evidence is None or job.merged is None:
         text = f"merged has no {job.site.name}, a {what}"
         found = Finding(kind=kind, severity="error", message=text, tensor=job.tensor.name)
-        return _whole_seen(job.site, evidence, "untold"), found if job.merged is None else None
+        if job.merged is not None:
+            text = f"is stored in a shape or dtype in which a {what} cannot be told"
+            found = replace(
+                _finding(job.merged, job.site, job.problem, text),
+                expected=f"{job.tensor.entry.dtype} {job.tensor.entry.shape}",
+                got=f"{job.merged.entry.dtype} {job.merged.shape}",
+            )
+        return _whole_seen(job.site, evidence, "untold"), found
     if evidence.explains:
         return _whole_seen(job.site, evidence, "applied" if evidence.num_visible else "zero"), None
     is_base = evidence.num_wrong_and_base == evidence.num_wrong

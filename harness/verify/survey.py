@@ -220,7 +220,7 @@ def _unchanged_task(
 
 def _held_task(job: HeldJob) -> Callable[[Workspace], tuple[HeldJob, Evidence | None]]:
     def task(space: Workspace) -> tuple[HeldJob, Evidence | None]:
-        if job.merged is None or job.merged.shape != job.tensor.entry.shape:
+        if job.merged is None or job.problem:
             return job, None
         expected = read_values(space.files, job.tensor.entry).reshape(-1)
         return job, compare_held(expected, job.merged, job.base, space)

@@ -60,6 +60,16 @@ class HeldJob:
     """None for a module that base does not have, such as a new head."""
     merged: Place | None
 
+    @property
+    def problem(self) -> str:
+        """The kind of what keeps it from being compared with merged's; empty if nothing does."""
+        if self.merged is None:
+            return ""
+        held, stored = self.tensor.entry, self.merged
+        if stored.entry.dtype not in FLOATS or held.dtype not in (*FLOATS, "F64"):
+            return "quantised_weights"
+        return "shape_mismatch" if stored.shape != held.shape else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BiasJob:
@@ -184,10 +194,13 @@ def work_of(
         known = base.layout.places.get(name)
         site = Site(name, None, None, None) if known is None else known.site
         held.append(HeldJob(tensor=tensor, site=site, base=known, merged=merged.layout.places.get(name)))
-    biases = [
-        BiasJob(pair=pair, pairing=pairings.get(name), site=base.layout.places[name].site)
-        for name, pair in claims.biases.items()
-    ]
+    biases = []
+    for name, pair in claims.biases.items():
+        pairing = pairings.get(name)
+        if pairing is not None and (reason := _unreadable(pairing)):
+            findings.append(_quantised(pairing, reason))
+            pairing = None
+        biases.append(BiasJob(pair=pair, pairing=pairing, site=base.layout.places[name].site))
     touched |= {*claims.held, *claims.biases}
     if base.is_tied and merged.is_tied and (not {HEAD, base.embedding} & touched or _ties_factors(adapter)):
         touched.add(HEAD)  # one tensor, which is compared under its other name
