@@ -45,7 +45,8 @@ def compare_dora(pairing: Pairing, delta: LowRank, magnitude: np.ndarray, space:
             size = np.abs(base) + np.abs(product)
             allowed = slack * np.abs(predicted) + roundoff * size * np.abs(magnitude[start:stop, None] / lengths)
             off = np.abs(merged - predicted)
-            wrong = ~(off <= allowed) | _scaled_rows(merged, predicted, slack)
+            # A magnitude that is infinite has infinite room, and nothing is near it.
+            wrong = ~((off <= allowed) & np.isfinite(predicted)) | _scaled_rows(merged, predicted, slack)
             change, wanted = merged - base, predicted - base
         found.num_compared += merged.size
         found.num_wrong += int(wrong.sum())
