@@ -151,6 +151,8 @@ def _explain(
             m = np.float64(merged_values[j])
             d = np.float64(delta[i, j])
             slack = np.float64(tolerance[i, j]) + relative_tolerance * abs(d)
+            if not math.isfinite(slack):
+                slack = 0.0  # factors beyond all numbers leave no room, and not all of it
             low, high = d - slack, d + slack
             if delta_first:
                 low = _round(low, one, limits, number_bits, number)
