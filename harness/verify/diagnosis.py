@@ -31,9 +31,9 @@ from harness.verify.hypotheses import (
     readings,
     scales,
 )
-from harness.verify.loops import ROUNDOFF
 from harness.verify.places import Place
 from harness.verify.records import AdapterConfig
+from harness.verify.roundings import ROUNDOFF
 from harness.verify.samples import Direction, Sample, direction_of, rows_of, sample_of
 from harness.verify.survey import SiteEvidence
 from harness.verify.ways import (

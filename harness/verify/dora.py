@@ -13,7 +13,7 @@ from harness.verify.blocks import read_rows
 from harness.verify.dtypes import widen
 from harness.verify.evidence import Evidence, Pairing, Worst
 from harness.verify.factors import LowRank
-from harness.verify.loops import ROUNDOFF
+from harness.verify.roundings import ROUNDOFF
 from harness.verify.workspace import Workspace
 
 NUM_ROUNDINGS = 6

@@ -11,250 +11,255 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import carray, int64, njit  # type: ignore[attr-defined]
+from numba import carray, int64  # type: ignore[attr-defined]
 from numba.types import voidptr  # type: ignore[attr-defined]
 
-_SUMS: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "boundscheck": False}
-_EXACT: dict[str, Any] = {"error_model": "numpy", "boundscheck": False}
+from harness.verify.products import LANES, ROWS, compiled, multiply, pack
+from harness.verify.roundings import ROUNDINGS, Rounding
+
+FEWEST = 8
+"""Rows that must be looked at before all are given up."""
+_REORDERED = ("reassoc", "contract", "nsz")
+"""Sums may be taken in any order."""
 
 
-@njit(**_SUMS)  # type: ignore[untyped-decorator]
-def _tally(
-    base: np.ndarray,
-    base_shift: np.uint32,
-    merged: np.ndarray,
-    merged_shift: np.uint32,
-    delta: np.ndarray,
-    delta_first: bool,
-    half: np.uint32,
-    shift: np.uint32,
-    one: np.uint32,
-    mask: np.uint32,
-    tolerance: np.ndarray,
-    bits: np.ndarray,
-    values: np.ndarray,
-    counts: np.ndarray,
-    sums: np.ndarray,
-    wrong_rows: np.ndarray,
-) -> int:
-    """`loops.tally`. `bits` and `values` are the same four rows, as uint32 and as float32."""
-    rows, columns = delta.shape
-    base_bits, merged_bits, sum_bits, delta_bits = bits[0], bits[1], bits[2], bits[3]
-    base_values, merged_values, sum_values, delta_values = values[0], values[1], values[2], values[3]
-    num_same, num_visible, num_missing, num_wrong = 0, 0, 0, 0
-    for i in range(rows):
-        base_row, merged_row, delta_row = base[i], merged[i], delta[i]
-        for j in range(columns):
-            base_bits[j] = np.uint32(base_row[j]) << base_shift
-            merged_bits[j] = np.uint32(merged_row[j]) << merged_shift
-        dd = np.float32(0)
-        dc = np.float32(0)
-        cc = np.float32(0)
-        if delta_first:
-            for j in range(columns):
-                delta_values[j] = delta_row[j]
-            for j in range(columns):
-                u = delta_bits[j]
-                delta_bits[j] = (u + half + ((u >> shift) & one)) & mask
-            for j in range(columns):
-                w = base_values[j]
-                x = delta_row[j]
-                y = merged_values[j] - w
-                sum_values[j] = w + delta_values[j]
-                dd += x * x
-                dc += x * y
-                cc += y * y
-        else:
-            for j in range(columns):
-                w = base_values[j]
-                x = delta_row[j]
-                y = merged_values[j] - w
-                sum_values[j] = w + x
-                dd += x * x
-                dc += x * y
-                cc += y * y
-        # Counts of 32 bits, because those of 64 would halve what fits into a vector.
-        exact = np.uint32(0)
-        same = np.uint32(0)
-        for j in range(columns):
-            u = sum_bits[j]
-            p = (u + half + ((u >> shift) & one)) & mask
-            sum_bits[j] = p
-            exact += np.uint32(p == merged_bits[j])
-            same += np.uint32(base_bits[j] == merged_bits[j])
-        right = exact
-        visible = columns - same  # of a row that is exact
-        if exact < columns:
-            visible = np.uint32(0)
-            missing = np.uint32(0)
-            for j in range(columns):
-                is_visible = sum_bits[j] != base_bits[j]
-                visible += np.uint32(is_visible)
-                missing += np.uint32(is_visible & (base_bits[j] == merged_bits[j]))
-            num_missing += int(missing)
-            if one == 0:
-                right = np.uint32(0)
-                allowed_row = tolerance[i]
-                for j in range(columns):
-                    p_value = sum_values[j]
-                    allowed = allowed_row[j] + np.float32(1.2e-7) * abs(p_value)
-                    # A factor that is infinite has infinite room, and nothing is near it.
-                    right += np.uint32((abs(merged_values[j] - p_value) <= allowed) & (allowed < np.inf))
-        num_same += int(same)
-        num_visible += int(visible)
-        wrong_rows[i] = columns - int(right)
-        num_wrong += columns - int(right)
+@compiled()
+def _bits(number: np.floating) -> np.uint32:
+    return np.float32(number).view(np.uint32)
+
+
+@compiled()
+def _number(bits: np.uint32) -> np.float32:
+    return np.uint32(bits).view(np.float32)
+
+
+def _of(base_bits: Any, merged_bits: Any, rounding: Rounding) -> tuple[Callable[..., int], Callable[..., int]]:
+    """`loops.tally` and `loops.merge` as functions of addresses, for what is stored in so many bits, and a rounding.
+
+    With these known while it is compiled, an element takes one cycle.
+    """
+    base_shift, merged_shift = (np.uint32(16 if bits is np.uint16 else 0) for bits in (base_bits, merged_bits))
+    half, shift = np.uint32(rounding.half), np.uint32(rounding.shift)
+    one, mask = np.uint32(rounding.one), np.uint32(rounding.mask)
+    is_float32 = rounding.shift == 0
+
+    # numba makes 64 bits of two times 32 unless told each time, and that would halve what fits into a vector.
+    @compiled()
+    def rounded(bits: np.uint32) -> np.uint32:
+        return np.uint32(np.uint32(bits + np.uint32(half + np.uint32(np.uint32(bits >> shift) & one))) & mask)
+
+    @compiled()
+    def base_of(stored: np.unsignedinteger) -> np.uint32:
+        return np.uint32(np.uint32(stored) << base_shift)
+
+    @compiled()
+    def merged_of(stored: np.unsignedinteger) -> np.uint32:
+        return np.uint32(np.uint32(stored) << merged_shift)
+
+    @compiled()
+    def predicted(base: np.uint32, delta: np.float32, delta_first: bool) -> np.uint32:
+        added = _number(rounded(_bits(delta))) if delta_first else np.float32(delta)
+        return rounded(_bits(_number(base) + added))
+
+    @compiled(*_REORDERED)
+    def count_row(
+        base: np.ndarray, merged: np.ndarray, delta: np.ndarray, delta_first: bool, sums: np.ndarray
+    ) -> tuple[int, int]:
+        """How many elements are exactly as predicted, and how many are base's."""
+        exact, same = np.uint32(0), np.uint32(0)
+        dd, dc, cc = np.float32(0), np.float32(0), np.float32(0)
+        for j in range(len(delta)):
+            b, m, d = base_of(base[j]), merged_of(merged[j]), delta[j]
+            change = _number(m) - _number(b)
+            dd += d * d
+            dc += d * change
+            cc += change * change
+            exact = np.uint32(exact + np.uint32(predicted(b, d, delta_first) == m))
+            same = np.uint32(same + np.uint32(b == m))
         sums[0] += dd
         sums[1] += dc
         sums[2] += cc
-    counts[0] += num_same
-    counts[1] += num_visible
-    counts[2] += num_missing
-    return num_wrong
+        return int(exact), int(same)
 
+    @compiled()
+    def count_wrong(
+        base: np.ndarray, merged: np.ndarray, delta: np.ndarray, delta_first: bool, tolerance: np.ndarray
+    ) -> tuple[int, int, int]:
+        """Of a row: how many elements are wrong, how many should not be base's, and how many of these are."""
+        right, visible, missing = np.uint32(0), np.uint32(0), np.uint32(0)
+        for j in range(len(delta)):
+            b, m = base_of(base[j]), merged_of(merged[j])
+            p = predicted(b, delta[j], delta_first)
+            visible = np.uint32(visible + np.uint32(p != b))
+            missing = np.uint32(missing + np.uint32((p != b) & (b == m)))
+            if is_float32:
+                value = _number(p)
+                allowed = tolerance[j] + np.float32(1.2e-7) * abs(value)
+                # A factor that is infinite has infinite room, and nothing is near it.
+                is_near = (abs(_number(m) - value) <= allowed) & (allowed < np.float32(np.inf))
+                right = np.uint32(right + np.uint32(is_near | (p == m)))
+            else:
+                right = np.uint32(right + np.uint32(p == m))
+        return len(delta) - int(right), int(visible), int(missing)
 
-@njit(**_EXACT)  # type: ignore[untyped-decorator]
-def _explain(
-    base: np.ndarray,
-    base_shift: np.uint32,
-    merged: np.ndarray,
-    merged_shift: np.uint32,
-    delta: np.ndarray,
-    delta_first: bool,
-    masks: np.ndarray,
-    numbers: np.ndarray,
-    tolerance: np.ndarray,
-    bits: np.ndarray,
-    values: np.ndarray,
-    explained: np.ndarray,
-    wrong_rows: np.ndarray,
-    worst: np.ndarray,
-) -> None:
-    """`loops.explain`. `masks` and `limits` are those of both roundings, one after the other."""
-    one, other = masks[0:4], masks[4:8]
-    limits, other_limits = numbers[0:3], numbers[3:6]
-    relative_tolerance = numbers[6]
-    number_bits, number = bits[2], values[2]
-    rows, columns = delta.shape
-    base_bits, merged_bits = bits[0], bits[1]
-    base_values, merged_values = values[0], values[1]
-    for i in range(rows):
-        if wrong_rows[i] == 0:
-            continue
-        base_row, merged_row = base[i], merged[i]
-        for j in range(columns):
-            base_bits[j] = np.uint32(base_row[j]) << base_shift
-            merged_bits[j] = np.uint32(merged_row[j]) << merged_shift
+    def tally(
+        base_at: Any, merged_at: Any, delta_at: Any, rows: int, columns: int, delta_first: int, tolerance_at: Any,
+        counts_at: Any, sums_at: Any, wrong_at: Any, missing_at: Any,
+    ) -> int:  # fmt: skip
+        base, merged = carray(base_at, (rows, columns), base_bits), carray(merged_at, (rows, columns), merged_bits)
+        delta = carray(delta_at, (rows, columns), np.float32)
+        tolerance = carray(tolerance_at, (rows, columns), np.float32)
+        counts, sums = carray(counts_at, (2,), np.int64), carray(sums_at, (3,), np.float64)
+        wrong, missing = carray(wrong_at, (rows,), np.int64), carray(missing_at, (rows,), np.int64)
+        for i in range(rows):
+            exact, same = count_row(base[i], merged[i], delta[i], delta_first != 0, sums)
+            wrong[i], visible, missing[i] = 0, columns - same, 0
+            if exact < columns:
+                wrong[i], visible, missing[i] = count_wrong(
+                    base[i], merged[i], delta[i], delta_first != 0, tolerance[i]
+                )
+            counts[0] += same
+            counts[1] += visible
+        return rows
+
+    def merge(
+        base_at: Any, merged_at: Any, left_at: Any, right_at: Any, rows: int, columns: int, rank: int,
+        delta_first: int, left_sizes_at: Any, right_sizes_at: Any, most_wrong: int,
+        panels_at: Any, group_at: Any, delta_at: Any, counts_at: Any, sums_at: Any, wrong_at: Any, missing_at: Any,
+    ) -> int:  # fmt: skip
+        base, merged = carray(base_at, (rows, columns), base_bits), carray(merged_at, (rows, columns), merged_bits)
+        left, right = carray(left_at, (rows, rank), np.float32), carray(right_at, (rank, columns), np.float32)
+        counts, sums = carray(counts_at, (2,), np.int64), carray(sums_at, (3,), np.float64)
+        wrong, missing = carray(wrong_at, (rows,), np.int64), carray(missing_at, (rows,), np.int64)
+        left_sizes = carray(left_sizes_at, (rows, rank), np.float32)
+        num_panels = (columns + LANES - 1) // LANES
+        width = num_panels * LANES
+        # Taken one by one: numba forgets that the halves of an array are contiguous when they are unpacked.
+        products = carray(delta_at, (2, ROWS, width), np.float32)
+        both_panels = carray(panels_at, (2, num_panels, rank, LANES), np.float32)
+        delta, tolerance, panels, size_panels = products[0], products[1], both_panels[0], both_panels[1]
+        group = carray(group_at, (rank, ROWS), np.float32)
+        pack(right, panels)
+        if is_float32:
+            pack(carray(right_sizes_at, (rank, columns), np.float32), size_panels)
         num_wrong = 0
-        for j in range(columns):
-            w = np.float64(base_values[j])
-            m = np.float64(merged_values[j])
-            d = np.float64(delta[i, j])
-            slack = np.float64(tolerance[i, j]) + relative_tolerance * abs(d)
-            if not math.isfinite(slack):
-                slack = 0.0  # factors beyond all numbers leave no room, and not all of it
-            low, high = d - slack, d + slack
-            if delta_first:
-                low = _round(low, one, limits, number_bits, number)
-                high = _round(high, one, limits, number_bits, number)
-            # The sum's own rounding to float32 is part of `_round`.
-            low = _round(w + low, one, limits, number_bits, number)
-            low = _round(low, other, other_limits, number_bits, number)
-            high = _round(w + high, one, limits, number_bits, number)
-            high = _round(high, other, other_limits, number_bits, number)
-            if not math.isfinite(m):
-                explained[2] += 1
-            if low <= m <= high or (math.isnan(m) and math.isnan(w)):
-                continue
-            num_wrong += 1
-            if base_bits[j] == merged_bits[j]:
-                explained[1] += 1
-            if not math.isfinite(m):
-                continue
-            middle = _round(w + d, one, limits, number_bits, number)
-            middle = _round(middle, other, other_limits, number_bits, number)
-            if abs(m - middle) > worst[4]:
-                worst[0] = i
-                worst[1] = j
-                worst[2] = middle
-                worst[3] = m
-                worst[4] = abs(m - middle)
-        wrong_rows[i] = num_wrong
-        explained[0] += num_wrong
+        for start in range(0, rows, ROWS):
+            multiply(left, start, panels, group, delta)
+            has_tolerance = False
+            for i in range(start, min(start + ROWS, rows)):
+                row = i - start
+                exact, same = count_row(base[i], merged[i], delta[row][:columns], delta_first != 0, sums)
+                wrong[i], visible, missing[i] = 0, columns - same, 0
+                if exact < columns:
+                    if is_float32 and not has_tolerance:
+                        multiply(left_sizes, start, size_panels, group, tolerance)
+                        has_tolerance = True
+                    wrong[i], visible, missing[i] = count_wrong(
+                        base[i], merged[i], delta[row][:columns], delta_first != 0, tolerance[row]
+                    )
+                    num_wrong += wrong[i]
+                counts[0] += same
+                counts[1] += visible
+            done = min(start + ROWS, rows)
+            if num_wrong > most_wrong * done and done >= FEWEST:
+                return done
+        return rows
+
+    return tally, merge
 
 
-@njit(**_EXACT)  # type: ignore[untyped-decorator]
-def _round(value: float, masks: np.ndarray, limits: np.ndarray, bits: np.ndarray, values: np.ndarray) -> float:
+@compiled()
+def _stored(value: float, masks: np.ndarray, limits: np.ndarray) -> float:
     """`value` as it is stored: through float32, in which sums are made. By bits: frexp would need numba's library."""
-    values[0] = np.float32(value)
-    single = np.float64(values[0])
+    single = np.float64(np.float32(value))
     if not math.isfinite(single):
         return single
     if abs(single) >= limits[2]:
         return math.copysign(math.inf, single)
     if abs(single) < limits[0]:
         return float(np.rint(single / limits[1]) * limits[1])
-    u = bits[0]
-    bits[0] = (u + masks[0] + ((u >> masks[1]) & masks[2])) & masks[3]
-    return np.float64(values[0])
+    u = _bits(single)
+    return np.float64(_number((u + masks[0] + ((u >> masks[1]) & masks[2])) & masks[3]))
 
 
-@njit(**_EXACT)  # type: ignore[untyped-decorator]
-def _columns_by_expert(b: np.ndarray, num_experts: int, out: np.ndarray) -> None:
-    """Gather lora_B (rows, R*E), expert fastest, into `out` (E, rows, R), in pieces that stay in cache."""
-    rows, width = b.shape
-    rank = width // num_experts
-    for i in range(rows):
-        row = b[i]
-        for first in range(0, num_experts, 16):
-            for e in range(first, min(first + 16, num_experts)):
-                place = out[e, i]
-                for k in range(rank):
-                    place[k] = row[k * num_experts + e]
+def _explain_of(base_bits: Any, merged_bits: Any) -> Callable[..., int]:
+    """`loops.explain` as a function of addresses, for what is stored in so many bits."""
+    base_shift, merged_shift = (np.uint32(16 if bits is np.uint16 else 0) for bits in (base_bits, merged_bits))
 
-
-def _tally_entry(bits_of_base: Any, bits_of_merged: Any) -> Callable[..., int]:
-    """`_tally` as a function of addresses, for one pair of stored sizes."""
-
-    def entry(
-        base: Any, base_shift: int, merged: Any, merged_shift: int, delta: Any, rows: int, columns: int,
-        delta_first: int, half: int, shift: int, one: int, mask: int, tolerance: Any,
-        scratch: Any, counts: Any, sums: Any, wrong_rows: Any,
+    @compiled()
+    def explain_row(
+        base: np.ndarray, merged: np.ndarray, delta: np.ndarray, delta_first: bool, masks: np.ndarray,
+        numbers: np.ndarray, tolerance: np.ndarray, explained: np.ndarray, worst: np.ndarray, i: int,
     ) -> int:  # fmt: skip
-        num_wrong: int = _tally(
-            carray(base, (rows, columns), bits_of_base), np.uint32(base_shift),
-            carray(merged, (rows, columns), bits_of_merged), np.uint32(merged_shift),
-            carray(delta, (rows, columns), np.float32), delta_first != 0,
-            np.uint32(half), np.uint32(shift), np.uint32(one), np.uint32(mask),
-            carray(tolerance, (rows, columns), np.float32),
-            carray(scratch, (4, columns), np.uint32), carray(scratch, (4, columns), np.float32),
-            carray(counts, (3,), np.int64), carray(sums, (3,), np.float64), carray(wrong_rows, (rows,), np.int64),
-        )  # fmt: skip
+        one, other = masks[0:4], masks[4:8]
+        limits, other_limits, relative = numbers[0:3], numbers[3:6], numbers[6]
+        num_wrong = 0
+        for j in range(len(delta)):
+            stored_base = np.uint32(np.uint32(base[j]) << base_shift)
+            stored_merged = np.uint32(np.uint32(merged[j]) << merged_shift)
+            w, m, d = np.float64(_number(stored_base)), np.float64(_number(stored_merged)), np.float64(delta[j])
+            slack = np.float64(tolerance[j]) + relative * abs(d)
+            if not math.isfinite(slack):
+                slack = 0.0  # factors beyond all numbers leave no room, and not all of it
+            low, high = d - slack, d + slack
+            if delta_first:
+                low, high = _stored(low, one, limits), _stored(high, one, limits)
+            # The sum's own rounding to float32 is part of `_stored`.
+            low = _stored(_stored(w + low, one, limits), other, other_limits)
+            high = _stored(_stored(w + high, one, limits), other, other_limits)
+            if not math.isfinite(m):
+                explained[2] += 1
+            if low <= m <= high or (math.isnan(m) and math.isnan(w)):
+                continue
+            num_wrong += 1
+            if stored_base == stored_merged:
+                explained[1] += 1
+            if not math.isfinite(m):
+                continue
+            middle = _stored(_stored(w + d, one, limits), other, other_limits)
+            if abs(m - middle) > worst[4]:
+                worst[0] = i
+                worst[1] = j
+                worst[2] = middle
+                worst[3] = m
+                worst[4] = abs(m - middle)
         return num_wrong
 
-    return entry
-
-
-def _explain_entry(bits_of_base: Any, bits_of_merged: Any) -> Callable[..., int]:
-    """`_explain` as a function of addresses, for one pair of stored sizes."""
-
-    def entry(
-        base: Any, base_shift: int, merged: Any, merged_shift: int, delta: Any, rows: int, columns: int,
-        delta_first: int, masks: Any, numbers: Any, tolerance: Any, scratch: Any, explained: Any, wrong_rows: Any,
-        worst: Any,
+    def explain(
+        base_at: Any, merged_at: Any, delta_at: Any, rows: int, columns: int, delta_first: int, masks_at: Any,
+        numbers_at: Any, tolerance_at: Any, explained_at: Any, wrong_at: Any, worst_at: Any,
     ) -> int:  # fmt: skip
-        _explain(
-            carray(base, (rows, columns), bits_of_base), np.uint32(base_shift),
-            carray(merged, (rows, columns), bits_of_merged), np.uint32(merged_shift),
-            carray(delta, (rows, columns), np.float32), delta_first != 0,
-            carray(masks, (8,), np.uint32), carray(numbers, (7,), np.float64),
-            carray(tolerance, (rows, columns), np.float32),
-            carray(scratch, (4, columns), np.uint32), carray(scratch, (4, columns), np.float32),
-            carray(explained, (3,), np.int64), carray(wrong_rows, (rows,), np.int64), carray(worst, (5,), np.float64),
-        )  # fmt: skip
+        base, merged = carray(base_at, (rows, columns), base_bits), carray(merged_at, (rows, columns), merged_bits)
+        delta = carray(delta_at, (rows, columns), np.float32)
+        masks, numbers = carray(masks_at, (8,), np.uint32), carray(numbers_at, (7,), np.float64)
+        tolerance = carray(tolerance_at, (rows, columns), np.float32)
+        explained, worst = carray(explained_at, (3,), np.int64), carray(worst_at, (5,), np.float64)
+        wrong = carray(wrong_at, (rows,), np.int64)
+        for i in range(rows):
+            wrong[i] = explain_row(
+                base[i], merged[i], delta[i], delta_first != 0, masks, numbers, tolerance[i], explained, worst, i
+            )
+            explained[0] += wrong[i]
         return 0
 
-    return entry
+    return explain
+
+
+@compiled()
+def _columns_by_expert(b: np.ndarray, num_experts: int, out: np.ndarray) -> None:
+    """Gather lora_B (rows, R*E), expert fastest, into `out` (E, rows, R), some rows of some experts at a time.
+
+    What is read of these stays in the nearest cache, and what is written to one expert is a stretch of memory.
+    """
+    rows, width = b.shape
+    rank = width // num_experts
+    for start in range(0, rows, 16):
+        for first in range(0, num_experts, 16):
+            for e in range(first, min(first + 16, num_experts)):
+                for i in range(start, min(start + 16, rows)):
+                    row, place = b[i], out[e, i]
+                    for k in range(rank):
+                        place[k] = row[k * num_experts + e]
 
 
 def _columns_entry(b: Any, rows: int, width: int, num_experts: int, out: Any) -> int:
@@ -264,19 +269,24 @@ def _columns_entry(b: Any, rows: int, width: int, num_experts: int, out: Any) ->
     return 0
 
 
-_SIZES = {"16": np.uint16, "32": np.uint32}
-_TALLY = int64(
-    voidptr, int64, voidptr, int64, voidptr, int64, int64, int64, int64, int64, int64, int64,
-    voidptr, voidptr, voidptr, voidptr, voidptr,
-)  # fmt: skip
-_EXPLAIN = int64(
-    voidptr, int64, voidptr, int64, voidptr, int64, int64, int64,
-    voidptr, voidptr, voidptr, voidptr, voidptr, voidptr, voidptr,
-)  # fmt: skip
-_COLUMNS = int64(voidptr, int64, int64, int64, voidptr)
-ENTRIES: dict[str, tuple[Any, Callable[..., int]]] = {
-    **{f"tally_{b}_{m}": (_TALLY, _tally_entry(_SIZES[b], _SIZES[m])) for b in _SIZES for m in _SIZES},
-    **{f"explain_{b}_{m}": (_EXPLAIN, _explain_entry(_SIZES[b], _SIZES[m])) for b in _SIZES for m in _SIZES},
-    "columns_by_expert": (_COLUMNS, _columns_entry),
-}
-"""What `native.py` compiles, by name (with the bits of base and merged): addresses and integers in, an integer out."""
+_STORED = {"16": np.uint16, "32": np.uint32}
+_MERGE = int64(*[voidptr] * 4, *[int64] * 4, voidptr, voidptr, int64, *[voidptr] * 7)
+_TALLY = int64(*[voidptr] * 3, *[int64] * 3, *[voidptr] * 5)
+_EXPLAIN = int64(*[voidptr] * 3, *[int64] * 3, *[voidptr] * 6)
+_COLUMNS = int64(voidptr, *[int64] * 3, voidptr)
+
+
+def loop(name: str) -> tuple[Any, Callable[..., int]]:
+    """A loop by its name, with its signature: addresses and integers in, an integer out.
+
+    `columns_by_expert`; `explain_16_32`: with the bits of base and merged; `merge_16_32_BF16` and `tally_…`: and the
+    dtype that is rounded to.
+    """
+    kind, *stored = name.split("_")
+    if kind == "columns":
+        return _COLUMNS, _columns_entry
+    base_bits, merged_bits = _STORED[stored[0]], _STORED[stored[1]]
+    if kind == "explain":
+        return _EXPLAIN, _explain_of(base_bits, merged_bits)
+    tally, merge = _of(base_bits, merged_bits, ROUNDINGS[stored[2]])
+    return (_TALLY, tally) if kind == "tally" else (_MERGE, merge)

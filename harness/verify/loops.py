@@ -1,8 +1,7 @@
-"""The face of the compiled loops: arrays in, counts out, and what rounding to a stored dtype is.
+"""The face of the compiled loops: arrays in, counts out.
 
-A tile is a few rows that stay in cache: the base and merged values as they are stored (bfloat16 as uint16, float32 as
-uint32), and the delta that was just computed, float32. Owns the shapes and dtypes of what is passed; what is done with
-it is in `kernels.py`. Arrays are C-contiguous.
+A tile is some rows of base and merged as they are stored (bfloat16 as uint16, float32 as uint32). Owns the shapes and
+dtypes of what is passed; what is done with it is in `kernels.py`. Arrays are C-contiguous.
 """
 
 from __future__ import annotations
@@ -11,74 +10,60 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.verify.blocks import Buffers
 from harness.verify.native import address, entry
+from harness.verify.roundings import ROUNDINGS
 
-UNIT_ROUNDOFF = 2.0**-24
-"""Of float32."""
-ROUNDOFF = {"F32": UNIT_ROUNDOFF, "F16": 2.0**-11, "BF16": 2.0**-8}
-"""Half the distance of neighbours, relative, by dtype as safetensors spells it."""
-
-
-class Rounding(NamedTuple):
-    """Rounding a float32 number to a stored dtype (nearest, ties to even) by its bits: add, then mask.
-
-    float16's subnormals, which have fewer bits than the formula leaves, are for `explain`.
-    """
-
-    half: int
-    shift: int
-    one: int
-    mask: int
-    subnormal: float
-    """Below it numbers have a distance of their own; 0 where the formula is right for them too."""
-    distance: float
-    largest: float
-    """From here on it is infinity."""
-
-
-def _rounding(dropped_bits: int, subnormal: float, distance: float, largest: float) -> Rounding:
-    mask = (0xFFFFFFFF >> dropped_bits) << dropped_bits
-    half = (1 << (dropped_bits - 1)) - 1 if dropped_bits else 0
-    return Rounding(half, dropped_bits, 1 if dropped_bits else 0, mask, subnormal, distance, largest)
-
-
-ROUNDINGS = {
-    "F32": _rounding(0, 0.0, 1.0, 2.0**128),
-    "BF16": _rounding(16, 0.0, 1.0, (2.0 - 2.0**-8) * 2.0**127),
-    "F16": _rounding(13, 2.0**-14, 2.0**-24, 65520.0),
-}
+ROWS, LANES = 6, 16
+"""Of a block of a product, as `products.py` has them, which must not be imported here."""
 
 
 class Tile(NamedTuple):
-    """Some rows of base and merged, as bits, and how far to shift these left to have float32's."""
+    """Some rows of base and merged, as bits: of bfloat16 if they are uint16, else of float32."""
 
     start: int
     """The first of the rows in the whole weight."""
     base: np.ndarray
-    base_shift: int
     merged: np.ndarray
-    merged_shift: int
 
     @property
     def sizes(self) -> str:
         """Of the stored numbers, as the loops' names have them."""
         return f"{8 * self.base.itemsize}_{8 * self.merged.itemsize}"
 
+    def some(self, rows: np.ndarray) -> Tile:
+        """These rows alone; `start` is as it was."""
+        return self._replace(base=self.base[rows], merged=self.merged[rows])
 
-NO_TOLERANCE = np.zeros((0, 0), np.float32)
-"""For dtypes in which the very bits count."""
+
+class Product(NamedTuple):
+    """Factors of a delta, and what its error is made of."""
+
+    left: np.ndarray
+    """(rows, R), with the scale."""
+    right: np.ndarray
+    """(R, columns)."""
+    left_sizes: np.ndarray
+    """|left|; empty where the very bits count."""
+    right_sizes: np.ndarray
+    """|right| times how far two products of the same factors may lie from each other; likewise."""
+
+    def of(self, rows: slice) -> Product:
+        """For these rows of the weight."""
+        return self._replace(left=self.left[rows], left_sizes=self.left_sizes[rows])
+
+
+NOTHING = np.zeros((0, 0), np.float32)
+"""A tolerance, for dtypes in which the very bits count."""
 
 
 class Counters:
-    """What is counted and summed over the tiles of a weight, and rows of numbers to work in."""
+    """What is counted and summed over the tiles of a weight."""
 
-    def __init__(self, columns: int) -> None:
-        self.scratch = np.empty((4, columns), np.uint32)
-        self.tallied = np.zeros(3, np.int64)
+    def __init__(self) -> None:
+        self.tallied = np.zeros(2, np.int64)
         self.sums = np.zeros(3, np.float64)
-        self.explained = np.zeros(3, np.int64)
-        self.worst = np.zeros(5, np.float64)
-        self.addresses = tuple(address(each) for each in (self.scratch, self.tallied, self.sums))
+        self.addresses = tuple(address(each) for each in (self.tallied, self.sums))
 
     def clear(self) -> None:
         """Begin with another weight."""
@@ -95,10 +80,13 @@ class Counters:
         """Elements whose prediction is not base's."""
         return int(self.tallied[1])
 
-    @property
-    def num_missing(self) -> int:
-        """Elements that are base's although their prediction is not."""
-        return int(self.tallied[2])
+
+class Lines(NamedTuple):
+    """Of each row of a tile, how many elements are not as predicted, and how many are base's although they should not
+    be."""
+
+    wrong: np.ndarray
+    missing: np.ndarray
 
 
 class Explained(NamedTuple):
@@ -117,27 +105,51 @@ class Explained(NamedTuple):
     distance: float
 
 
+def merge(
+    tile: Tile,
+    product: Product,
+    delta_first: bool,
+    dtype: str,
+    most_wrong: int,
+    buffers: Buffers,
+    counters: Counters,
+    lines: Lines,
+) -> int:
+    """Count and sum over a tile, into `counters` and `lines`; gives how many of its rows were looked at.
+
+    Predicted is base + delta rounded to `dtype`, the delta itself before it if `delta_first`. In float32 an element may
+    be off by its tolerance and by a rounding of the sum. Summed are delta², delta * change and change², with change =
+    merged - base. It ends where more than `most_wrong` elements a row are wrong.
+    """
+    rows, columns = tile.base.shape
+    rank = len(product.right)
+    num_panels = -(-columns // LANES)
+    panels = buffers.array("panels", (2, num_panels, rank, LANES), np.float32)
+    group = buffers.array("group", (rank, ROWS), np.float32)
+    delta = buffers.array("delta", (2, ROWS, num_panels * LANES), np.float32)
+    return entry(f"merge_{tile.sizes}_{dtype}")(
+        address(tile.base), address(tile.merged), address(product.left), address(product.right),
+        rows, columns, rank, delta_first,
+        address(product.left_sizes), address(product.right_sizes), most_wrong,
+        address(panels), address(group), address(delta),
+        *counters.addresses, address(lines.wrong), address(lines.missing),
+    )  # fmt: skip
+
+
 def tally(
     tile: Tile,
     delta: np.ndarray,
     delta_first: bool,
-    rounding: Rounding,
+    dtype: str,
     tolerance: np.ndarray,
     counters: Counters,
-    wrong_rows: np.ndarray,
+    lines: Lines,
 ) -> int:
-    """Count and sum over a tile, into `counters`; gives the number of elements that are not as predicted.
-
-    Predicted is base + delta rounded to the merged dtype, the delta itself before it if `delta_first`. In float32 an
-    element may be off by its tolerance (rows, columns) and by a rounding of the sum. Summed are delta², delta * change
-    and change², with change = merged - base. `wrong_rows` gets the wrong elements of each row.
-    """
+    """`merge` with a delta that was computed otherwise, and its tolerance (rows, columns)."""
     rows, columns = delta.shape
-    scratch, tallied, sums = counters.addresses
-    return entry("tally_" + tile.sizes)(
-        address(tile.base), tile.base_shift, address(tile.merged), tile.merged_shift, address(delta), rows, columns,
-        delta_first, rounding.half, rounding.shift, rounding.one, rounding.mask,
-        address(tolerance), scratch, tallied, sums, address(wrong_rows),
+    return entry(f"tally_{tile.sizes}_{dtype}")(
+        address(tile.base), address(tile.merged), address(delta), rows, columns, delta_first, address(tolerance),
+        *counters.addresses, address(lines.wrong), address(lines.missing),
     )  # fmt: skip
 
 
@@ -145,33 +157,29 @@ def explain(
     tile: Tile,
     delta: np.ndarray,
     delta_first: bool,
-    rounding: Rounding,
-    storing: Rounding,
+    dtype: str,
+    stored_dtype: str,
     tolerance: np.ndarray,
     relative: float,
-    counters: Counters,
-    wrong_rows: np.ndarray,
+    num_wrong: np.ndarray,
 ) -> Explained:
-    """What `tally` says of a tile, element by element, allowing the delta to be another product's of the same factors.
+    """Element by element, allowing the delta to be another product's of the same factors.
 
     A delta is known to its tolerance (and `relative` of itself), so a merged value is right if it lies between what the
-    two ends round to, first by `rounding`, then by `storing`. Only rows that `wrong_rows` counts elements in are looked
-    at; it gets what is left of them.
+    two ends round to, first to `dtype`, then to `stored_dtype`. `num_wrong` (rows,) gets what is left of each row.
     """
     rows, columns = delta.shape
+    rounding, storing = ROUNDINGS[dtype], ROUNDINGS[stored_dtype]
     masks = np.array([*rounding[:4], *storing[:4]], np.uint32)
     numbers = np.array([*rounding[4:], *storing[4:], relative], np.float64)
-    explained, worst = counters.explained, counters.worst
-    explained[:] = 0
-    worst[:] = 0
-    entry("explain_" + tile.sizes)(
-        address(tile.base), tile.base_shift, address(tile.merged), tile.merged_shift, address(delta), rows, columns,
-        delta_first, address(masks), address(numbers), address(tolerance),
-        counters.addresses[0], address(explained), address(wrong_rows), address(worst),
+    counts, worst = np.zeros(3, np.int64), np.zeros(5, np.float64)
+    entry(f"explain_{tile.sizes}")(
+        address(tile.base), address(tile.merged), address(delta), rows, columns, delta_first, address(masks),
+        address(numbers), address(tolerance), address(counts), address(num_wrong), address(worst),
     )  # fmt: skip
-    num_wrong, num_base, num_non_finite = (int(count) for count in explained)
+    num_left, num_base, num_non_finite = (int(count) for count in counts)
     return Explained(
-        num_wrong, num_base, num_non_finite, int(worst[0]), int(worst[1]), *(float(each) for each in worst[2:])
+        num_left, num_base, num_non_finite, int(worst[0]), int(worst[1]), *(float(each) for each in worst[2:])
     )
 
 

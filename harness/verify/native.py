@@ -23,9 +23,10 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-NUM_ARGUMENTS = {"tally": 17, "explain": 15, "columns": 5}
+NUM_ARGUMENTS = {"merge": 18, "tally": 11, "explain": 12, "columns": 5}
 """Of each kind of loop in `kernels.py`."""
-KERNELS = "harness.verify.kernels"
+SOURCES = tuple(f"harness.verify.{module}" for module in ("kernels", "products", "roundings", "native"))
+"""Of which the machine code is made."""
 DIGEST_BYTES = hashlib.sha256().digest_size
 """Before the code in its file: half a file must not be run."""
 _EXITS = (
@@ -42,7 +43,7 @@ _ENGINES: list[Any] = []
 
 
 def entry(name: str) -> Callable[..., int]:
-    """A loop by its name: takes addresses and integers (`kernels.ENTRIES`), and lets other threads run meanwhile."""
+    """A loop by its name: takes addresses and integers (`kernels.loop`), and lets other threads run meanwhile."""
     loaded = _LOADED.get(name)
     if loaded is None:
         with _LOCK:
@@ -75,11 +76,8 @@ def _load(name: str) -> Callable[..., int]:
 
 def _digest() -> str:
     """Of all that decides what the machine code is."""
-    spec = find_spec(KERNELS)
-    assert spec is not None and spec.origin is not None
     parts = [
-        Path(spec.origin).read_text(encoding="utf-8"),
-        Path(__file__).read_text(encoding="utf-8"),
+        *(_source(module) for module in SOURCES),
         version("numba"),
         version("llvmlite"),
         sys.version,
@@ -87,6 +85,12 @@ def _digest() -> str:
         llvm.get_host_cpu_features().flatten(),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def _source(module: str) -> str:
+    spec = find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).read_text(encoding="utf-8")
 
 
 def _kept(place: Path) -> bytes | None:
@@ -118,7 +122,7 @@ def _compile(name: str) -> bytes:
 
     from harness.verify import kernels
 
-    signature, python = kernels.ENTRIES[name]
+    signature, python = kernels.loop(name)
     function = cfunc(signature, error_model="numpy")(python)
     code = function.inspect_llvm().replace(function.native_name, name)
     needed = {symbol for symbol in _DECLARED.findall(code) if symbol.startswith(_OF_NUMBA)} - set(_EXITS)

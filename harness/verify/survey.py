@@ -159,7 +159,7 @@ def see_site(job: FactorJob, index: int, space: Workspace, preferred: Preferred)
             evidence=evidence,
             reading=reading,
             way=way,
-            is_zero=delta.is_zero,
+            is_zero=not evidence.delta_squared > 0 and delta.is_zero,
             is_finite=evidence.explains or delta.is_finite,
         )
         if evidence.explains:

@@ -13,8 +13,8 @@ import numpy as np
 from harness.verify.blocks import BLOCK_BYTES, read_flat, read_rows
 from harness.verify.dtypes import FLOATS, narrow, widen
 from harness.verify.evidence import Evidence, Pairing, Worst
-from harness.verify.loops import ROUNDINGS
 from harness.verify.places import Place
+from harness.verify.roundings import ROUNDINGS
 from harness.verify.workspace import Workspace
 
 

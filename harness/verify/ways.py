@@ -29,7 +29,12 @@ class Way(NamedTuple):
     in_base_dtype: bool = False
     """The sum is rounded as base is stored, and then stored in a wider dtype."""
     tolerance: float = 0.0
-    """How much less exactly than in float32 products may be, relative to the lengths of their rows and columns."""
+    """How much less exactly than in float32 products may be, relative to the sizes of their terms."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all that happens to the product of the float32 factors is that it is added, and rounded as stored."""
+        return not (self.factors_in or self.product_in or self.delta_in or self.sum_in or self.twice)
 
 
 SUM = Way("sum")

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from harness.verify import loops
+from harness.verify.blocks import Buffers
 from harness.verify.dtypes import narrow, rounded, widen
-from harness.verify.loops import ROUNDINGS, Counters, Explained, Tile
+from harness.verify.loops import NOTHING, Counters, Explained, Lines, Product, Tile
+from harness.verify.roundings import ROUNDINGS, UNIT_ROUNDOFF
 
 ROWS, COLUMNS = 7, 33
-SHIFTS = {"F32": 0, "BF16": 16, "F16": 0}
 
 FLOATS = st.floats(-1e4, 1e4, width=32) | st.floats(-(2.0**-20), 2.0**-20, width=32)
 
@@ -33,28 +34,42 @@ def seen(
     base: np.ndarray, merged: np.ndarray, delta: np.ndarray, dtype: str, *, first: bool = False, row: float = 0.0
 ) -> Seen:
     """`tally` of a tile whose base and merged are stored in `dtype`."""
-    counters, wrong_rows = Counters(delta.shape[1]), np.zeros(len(delta), np.int64)
-    rounding = ROUNDINGS[dtype]
-    num_wrong = loops.tally(
-        tiled(base, merged, dtype), delta, first, rounding, tolerance(delta, row), counters, wrong_rows
-    )
-    return Seen(num_wrong, counters.tallied.tolist(), counters.sums.tolist(), wrong_rows.tolist())
+    counters, lines = Counters(), no_lines(len(delta))
+    loops.tally(tiled(base, merged, dtype), delta, first, dtype, tolerance(delta, row), counters, lines)
+    return said(counters, lines)
+
+
+def seen_of_factors(
+    base: np.ndarray, merged: np.ndarray, product: Product, dtype: str, *, first: bool = False, most_wrong: int = 10**6
+) -> tuple[int, Seen]:
+    """How many rows `merge` looked at, and what it said of them."""
+    counters, lines = Counters(), no_lines(len(base))
+    num_rows = loops.merge(tiled(base, merged, dtype), product, first, dtype, most_wrong, Buffers(), counters, lines)
+    return num_rows, said(counters, lines)
+
+
+def no_lines(rows: int) -> Lines:
+    """Nothing is counted yet."""
+    return Lines(np.zeros(rows, np.int64), np.zeros(rows, np.int64))
+
+
+def said(counters: Counters, lines: Lines) -> Seen:
+    """Of all that was counted."""
+    counts = [*counters.tallied.tolist(), int(lines.missing.sum())]
+    return Seen(int(lines.wrong.sum()), counts, counters.sums.tolist(), lines.wrong.tolist())
 
 
 def explained(
     base: np.ndarray, merged: np.ndarray, delta: np.ndarray, dtype: str, *, first: bool = False, row: float = 0.0
 ) -> Explained:
     """`explain` of all rows of a tile."""
-    counters, wrong_rows = Counters(delta.shape[1]), np.ones(len(delta), np.int64)
-    rounding = ROUNDINGS[dtype]
-    return loops.explain(
-        tiled(base, merged, dtype), delta, first, rounding, rounding, tolerance(delta, row), 0.0, counters, wrong_rows
-    )
+    left_over = np.ones(len(delta), np.int64)
+    return loops.explain(tiled(base, merged, dtype), delta, first, dtype, dtype, tolerance(delta, row), 0.0, left_over)
 
 
 def tiled(base: np.ndarray, merged: np.ndarray, dtype: str) -> Tile:
     """Both as they are stored."""
-    return Tile(0, stored(base, dtype), SHIFTS[dtype], stored(merged, dtype), SHIFTS[dtype])
+    return Tile(0, stored(base, dtype), stored(merged, dtype))
 
 
 def tolerance(delta: np.ndarray, row: float) -> np.ndarray:
@@ -182,3 +197,65 @@ def test_columns_are_gathered_by_expert(num_experts: int, rank: int) -> None:
     out = loops.columns_by_expert(b, num_experts)
     for expert in range(num_experts):
         assert (b[:, expert::num_experts] == out[expert]).all()
+
+
+def factors(seed: int, rows: int, rank: int, columns: int) -> Product:
+    """Of a delta about as large as those that training makes, with the room of a float32 product."""
+    draw = np.random.default_rng(seed)
+    left = draw.normal(0, 0.1, (rows, rank)).astype(np.float32)
+    right = draw.normal(0, 0.1, (rank, columns)).astype(np.float32)
+    return Product(left, right, np.abs(left), np.abs(right) * np.float32(2 * (rank + 4) * UNIT_ROUNDOFF))
+
+
+@pytest.mark.parametrize("dtype", ROUNDINGS)
+@pytest.mark.parametrize("first", [False, True])
+@given(rows=st.integers(1, 14), rank=st.integers(0, 9), columns=st.sampled_from([1, 7, 15, 16, 17, 33, 1100]))
+@settings(max_examples=25, deadline=None)
+def test_a_product_made_on_the_way_is_numpys(dtype: str, first: bool, rows: int, rank: int, columns: int) -> None:
+    """`merge` of factors says what `tally` says of their product, whatever is left over of blocks."""
+    product = factors(rows, rows, rank, columns)
+    exact = product.left.astype(np.float64) @ product.right
+    delta = exact.astype(np.float32)
+    base = rounded(np.random.default_rng(1).normal(0, 0.1, delta.shape).astype(np.float32), dtype)
+    merged = rounded(base + (rounded(delta, dtype) if first else delta), dtype)
+    merged[rows // 2, columns // 2] += 1
+    num_rows, found = seen_of_factors(base, merged, product, dtype, first=first)
+    wanted = seen(base, merged, delta, dtype, first=first, row=1e-6)
+    assert num_rows == rows
+    assert found.wrong_rows[rows // 2] >= 1
+    # Some sums lie so near to a tie that one product is above it and another below.
+    assert abs(found.num_wrong - wanted.num_wrong) <= 1 + delta.size // 1000
+    assert all(abs(a - b) <= 1 + delta.size // 1000 for a, b in zip(found.counts, wanted.counts, strict=True))
+    assert wanted.sums == pytest.approx(found.sums, rel=1e-4, abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ROUNDINGS)
+def test_rows_are_given_up_where_most_are_wrong(dtype: str) -> None:
+    """Twelve rows are looked at before that, and no more; without a limit all of them are."""
+    product = factors(1, 64, 4, 96)
+    base = rounded(np.random.default_rng(2).normal(0, 0.1, (64, 96)).astype(np.float32), dtype)
+    num_rows, found = seen_of_factors(base, base, product, dtype, most_wrong=24)
+    assert (12, [True] * 12 + [False] * 52) == (num_rows, [bool(wrong) for wrong in found.wrong_rows])
+    assert seen_of_factors(base, base, product, dtype)[0] == 64
+
+
+def test_a_tolerance_is_each_rows_own() -> None:
+    """Rows of small factors have little room, whichever rows are computed beside them."""
+    product = factors(3, 8, 4, 40)
+    product.left[::2] *= 1e-3
+    product = product._replace(left_sizes=np.abs(product.left))
+    base = np.zeros((8, 40), np.float32)
+    delta = product.left @ product.right
+    off = delta + np.float32(2e-9)
+    wrong = seen_of_factors(base, off, product, "F32")[1].wrong_rows
+    assert min(wrong[::2]) > 20
+    assert max(wrong[1::2]) == 0
+
+
+def test_without_tolerances_the_very_bits_count() -> None:
+    """Factors whose sizes nobody made are enough for what is stored in half precision."""
+    product = factors(4, 8, 4, 40)._replace(left_sizes=NOTHING, right_sizes=NOTHING)
+    base = rounded(np.random.default_rng(3).normal(0, 0.1, (8, 40)).astype(np.float32), "BF16")
+    merged = rounded(base + product.left @ product.right, "BF16")
+    assert seen_of_factors(base, merged, product, "BF16")[1].num_wrong <= 1
+    assert seen_of_factors(base, base, product, "BF16")[1].num_wrong > 100

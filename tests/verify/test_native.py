@@ -16,18 +16,25 @@ WORK = """
 import sys
 import numpy as np
 from harness.verify import loops
+from harness.verify.blocks import Buffers
 from harness.verify.dtypes import narrow
-from harness.verify.loops import ROUNDINGS, Counters, Tile
+from harness.verify.loops import Counters, Lines, Product, Tile
 
 b = np.arange(24, dtype=np.float32).reshape(2, 12)
 print(loops.columns_by_expert(b, 4)[1].tolist())
-for dtype, shift in (("BF16", 16), ("F32", 0)):
+for dtype in ("BF16", "F32"):
     ones, delta = np.ones((2, 8), np.float32), np.full((2, 8), 0.25, np.float32)
-    tile = Tile(0, narrow(ones, dtype), shift, narrow(ones + 0.5, dtype), shift)
-    tolerance, rounding = np.zeros((2, 8), np.float32), ROUNDINGS[dtype]
-    counters, rows = Counters(8), np.zeros(2, np.int64)
-    print(loops.tally(tile, delta, False, rounding, tolerance, counters, rows), counters.sums.tolist())
-    print(loops.explain(tile, delta, True, rounding, rounding, tolerance, 0.0, counters, rows)[:3])
+    tile = Tile(0, narrow(ones, dtype), narrow(ones + 0.5, dtype))
+    tolerance, lines, wrong = np.zeros((2, 8), np.float32), Lines(*np.zeros((2, 2), np.int64)), np.ones(2, np.int64)
+    halves = np.full((2, 1), 0.5, np.float32), np.full((1, 8), 0.5, np.float32)
+    for kind in ("tally", "merge"):
+        counters = Counters()
+        if kind == "tally":
+            rows = loops.tally(tile, delta, False, dtype, tolerance, counters, lines)
+        else:
+            rows = loops.merge(tile, Product(*halves, *halves), False, dtype, 8, Buffers(), counters, lines)
+        print(rows, int(lines.wrong.sum()), counters.sums.tolist())
+    print(loops.explain(tile, delta, True, dtype, dtype, tolerance, 0.0, wrong)[:3])
 print("numba" in sys.modules)
 """
 
@@ -42,11 +49,15 @@ def work(folder: Path) -> list[str]:
 def test_a_second_process_needs_no_compiler(tmp_path: Path) -> None:
     """The first one compiles and keeps; the second gives the same without importing numba."""
     first, second = work(tmp_path), work(tmp_path)
-    sums = "16 [1.0, 2.0, 4.0]"
-    told = ["[[1.0, 5.0, 9.0], [13.0, 17.0, 21.0]]", sums, "(16, 0, 0)", sums, "(16, 0, 0)"]
+    wrong = "2 16 [1.0, 2.0, 4.0]"
+    room = "2 0 [1.0, 2.0, 4.0]"
+    columns = "[[1.0, 5.0, 9.0], [13.0, 17.0, 21.0]]"
+    told = [columns, wrong, wrong, "(16, 0, 0)", wrong, room, "(16, 0, 0)"]
     assert ([*told, "True"], [*told, "False"]) == (first, second)
     kept = {place.name.partition("-")[0] for place in (tmp_path / "deltaproof").iterdir()}
-    assert {"columns_by_expert", "tally_16_16", "explain_16_16", "tally_32_32", "explain_32_32"} == kept
+    sizes = ("16_16", "32_32")
+    counting = {f"{kind}_{size}" for kind in ("tally", "merge") for size in ("16_16_BF16", "32_32_F32")}
+    assert {"columns_by_expert", *counting, *(f"explain_{size}" for size in sizes)} == kept
 
 
 CODE = b"\x7fELF" + bytes(range(256))
