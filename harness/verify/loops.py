@@ -18,6 +18,20 @@ ROWS, LANES = 6, 16
 """Of a block of a product, as `products.py` has them, which must not be imported here."""
 
 
+_SIZES = ((16, 16), (16, 32), (32, 16), (32, 32))
+NAMES = (
+    "columns_by_expert",
+    *(f"explain_{base}_{merged}" for base, merged in _SIZES),
+    *(
+        f"{kind}_{base}_{merged}_{dtype}"
+        for kind in ("tally", "merge")
+        for base, merged in _SIZES
+        for dtype in (("BF16",) if merged == 16 else ROUNDINGS)
+    ),
+)
+"""All that may ever be compiled: with the bits of base and merged, and the dtype that is rounded to."""
+
+
 class Tile(NamedTuple):
     """Some rows of base and merged, as bits: of bfloat16 if they are uint16, else of float32."""
 

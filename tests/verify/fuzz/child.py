@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.verify import verify
 from harness.verify.expressions import first_hits
+from harness.verify.loops import NAMES
 from harness.verify.native import entry
 from harness.verify.report import VerifyReport
 from tests.verify.fuzz.cases import make
@@ -24,17 +25,12 @@ MAX_MORE_BYTES = 4 * 2**30
 EXPRESSIONS_S = 0.5
 """What expressions get: the twenty seconds of every day, waited for hundreds of times, would teach nothing."""
 
-LOOPS = (
-    "columns_by_expert",
-    *(f"{loop}_{base}_{merged}" for loop in ("tally", "explain") for base in (16, 32) for merged in (16, 32)),
-)
-
 
 def main() -> None:
     """Answer the lines of the input; the folder to work in is the one argument."""
     place = Path(sys.argv[1])
     limit_expressions()
-    for name in LOOPS:
+    for name in NAMES:
         entry(name)  # compiling takes more time and memory than any case may
     for variant in VARIANTS:
         paths = put_down(pristine(variant), place)
