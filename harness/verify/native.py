@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import re
 import sys
@@ -36,6 +37,10 @@ _EXITS = (
 """What numba would call to raise an exception, and is not there without it: these loops raise none."""
 _OF_NUMBA = ("numba_", "NRT_")
 _DECLARED = re.compile(r'^declare .*@"?([\w.]+)', re.MULTILINE)
+COMPILING = "compiling for this processor, once"
+COMPILED = "compiled"
+LOG = logging.getLogger(__name__)
+"""Says COMPILING before some seconds of it, and COMPILED after them."""
 _LOCK = Lock()
 _LOADED: dict[str, Callable[..., int]] = {}
 _ENGINES: list[Any] = []
@@ -69,7 +74,9 @@ def _load(name: str) -> Callable[..., int]:
     place = cache_folder() / f"{name}-{_digest()}.o"
     code = _kept(place)
     if code is None:
+        LOG.info(COMPILING)
         code = _compile(name)
+        LOG.info(COMPILED)
         _keep(place, code)
     return _linked(name, code)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from harness.cli.verify_progress import VerifyProgress
 from harness.errors import ArtifactError, ExitCode
+from harness.verify import native
 from harness.verify.report import Verdict, VerifyReport
 from reports.verification import html, json_document
 from tests.cli.conftest import Said, Stream
@@ -210,6 +211,23 @@ def test_the_bar_shows_bytes_at_a_terminal(terminal: bool) -> None:
     said = stream.getvalue()
     assert terminal == ("100%" in said and "comparing" in said and "/s" in said and "0:00:00" in said)
     assert terminal or said == ""
+
+
+def test_who_waits_for_the_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It happens once on a machine and takes seconds; afterwards the bar says what it always says."""
+    monkeypatch.setenv("DELTAPROOF_CACHE", str(tmp_path))
+    said: list[str] = []
+    with VerifyProgress(Console(file=Stream(terminal=True), width=120)) as progress:
+        progress.started(1)
+        doing = progress.doing
+        monkeypatch.setattr(progress, "doing", lambda what: (said.append(what), doing(what)))
+        monkeypatch.setattr(native, "_compile", lambda name: b"code")
+        monkeypatch.setattr(native, "_linked", lambda name, code: len)
+        native._load("tally_16_16_BF16")
+        assert [native.COMPILING, "comparing"] == said
+        native._load("tally_16_16_BF16")
+        assert len(said) == 2
+        assert progress.display.tasks[0].description == "comparing"
 
 
 def test_progress_before_the_size_is_known_is_no_error() -> None:
