@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -160,13 +161,14 @@ def _allow_for_roundings(
 ) -> None:
     """Count as wrong what no other product of the factors would give."""
     num_rows, columns = tile.base.shape
-    at_once = _tile_rows(num_rows, columns)
-    for start in range(0, num_rows, at_once):
-        some = slice(start, min(start + at_once, num_rows))
+    # The first few rows tell whether there is anything to explain.
+    starts = [0, *range(MIN_TILE_ROWS, num_rows, _tile_rows(num_rows, columns))]
+    for start, stop in pairwise([*starts, num_rows]):
+        some = slice(start, stop)
         num_wrong = int(lines.wrong[some].sum())
         if not num_wrong:
             continue
-        if found.worst is not None and num_wrong > MOSTLY * (some.stop - start) * columns:
+        if found.worst is not None and num_wrong > MOSTLY * (stop - start) * columns:
             # No tolerance makes this right: the counts will do.
             found.num_wrong += num_wrong
             found.num_wrong_and_base += int(lines.missing[some].sum())

@@ -102,6 +102,8 @@ def diagnose(seen: SiteEvidence, neighbours: Neighbours, config: AdapterConfig, 
         return _values(evidence, "its delta is zero, and it changed")
     if seen.job.pair.magnitude is not None:
         return _without_magnitude(slot, pairing, evidence, space)
+    if found := _as_neighbours(slot, pairing, neighbours, space):
+        return found
     sample = sample_of(pairing, evidence, space)
     found = (
         _less_exact(slot, pairing, evidence, sample, space)
@@ -110,6 +112,14 @@ def diagnose(seen: SiteEvidence, neighbours: Neighbours, config: AdapterConfig, 
         or _in_part(evidence)
     )
     return found or _values(evidence, "is not what a merge of this adapter gives")
+
+
+def _as_neighbours(slot: Slot, pairing: Pairing, neighbours: Neighbours, space: Workspace) -> Diagnosis | None:
+    """Read as another weight of the same pair was seen to be: one that was misread is seldom alone."""
+    likely = neighbours.readings.get(id(slot.job))
+    if likely and likely.reading and _gives(pairing, slot.job.factors.delta(slot.number, likely.reading), space):
+        return Diagnosis(kind=likely.kind, message=likely.message, expected=likely.expected, got=likely.got)
+    return None
 
 
 def _less_exact(slot: Slot, pairing: Pairing, evidence: Evidence, sample: Sample, space: Workspace) -> Diagnosis | None:
@@ -160,9 +170,6 @@ def _another_delta(
     space: Workspace,
 ) -> Diagnosis | None:
     """Its own delta in another scale, read in another way, or another weight's: whichever gives the stored bits."""
-    likely = neighbours.readings.get(id(slot.job))
-    if likely and likely.reading and _gives(pairing, slot.job.factors.delta(slot.number, likely.reading), space):
-        return Diagnosis(kind=likely.kind, message=likely.message, expected=likely.expected, got=likely.got)
     own = Hypothesis(WRONG_SCALE, "", slot.delta)
     own_direction = direction_of(own.delta, sample)
     best, best_direction = own, own_direction
