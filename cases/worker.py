@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cases.injecting import struck
 from harness import artifacts
 from harness import worker as engine
 from harness.checkpoints.base import write_base
@@ -42,14 +43,18 @@ class Worker:
         """Train and save; the artifact appears whole or not at all."""
         directory = Path(job.directory)
         with self._reporting(job.id), artifacts.creating(directory) as partial:
-            artifacts.finish(partial, self._entry("writing").write(job, partial))
+            with struck(job, self.stack) as hit:
+                answer = self._entry("writing").write(job, partial)
+            artifacts.finish(partial, replace(answer, hit=hit()))
         return observed_write(job.case, job.family, artifacts.read_answer(directory), directory)
 
     def read(self, job: ReadJob) -> Observed:
         """Reload and observe; the artifact appears whole or not at all."""
         directory, written = Path(job.directory), Path(job.written)
         with self._reporting(job.id), artifacts.creating(directory) as partial:
-            artifacts.finish(partial, self._entry("reading").read(job, partial))
+            with struck(job, self.stack) as hit:
+                answer = self._entry("reading").read(job, partial)
+            artifacts.finish(partial, replace(answer, hit=hit()))
         answer, write_answer = artifacts.read_answer(directory), artifacts.read_answer(written)
         return observed_read(job.case, job.family, job.form, answer, directory, write_answer, written)
 

@@ -33,7 +33,10 @@ INSIDE = (
 )
 """Files and folders that travel, relative to the folder in which the `harness` package lies."""
 
-NOT_WORK = ("harness/judging/", "harness/planning/")
+FAULTS, INJECTING = "cases/faults/", "cases/injecting.py"
+"""What puts faults into jobs on purpose: it decides what those artifacts hold, and no others."""
+
+NOT_WORK = ("harness/judging/", "harness/planning/", FAULTS, INJECTING)
 """What travels but changes no artifact: the judge is asked again outside, and plans reach a cell as records."""
 
 _LEFT_OUT = ("__pycache__", "tests", "out")
@@ -48,6 +51,8 @@ class Code(NamedTuple):
     work_digests: Mapping[str, str]
     """By stack, of the files that decide what its artifacts hold: part of the key of each of its jobs. A new tolerance,
     a known outcome, a case more or an edit of another stack does not change it. Under "", of what no stack does."""
+    fault_digests: Mapping[str, str]
+    """By fault, of what puts it into a job: part of the key of the jobs that have it."""
 
 
 def snapshot(store: Store, source: Path | None = None) -> Code:
@@ -67,7 +72,16 @@ def snapshot(store: Store, source: Path | None = None) -> Code:
         stack: _digest({name: content for name, content in files.items() if _is_work(name, stack)})
         for stack in ("", *STACKS)
     }
-    return Code(directory=directory, digest=digest, work_digests=work_digests)
+    return Code(
+        directory=directory, digest=digest, work_digests=work_digests, fault_digests=dict(_fault_digests(files))
+    )
+
+
+def _fault_digests(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    shared = {name: content for name, content in files.items() if name == INJECTING}
+    for name, content in files.items():
+        if name.startswith(FAULTS):
+            yield Path(name).stem, _digest({**shared, name: content})
 
 
 def _read(source: Path) -> Iterator[tuple[str, bytes]]:

@@ -47,12 +47,14 @@ class Workshop:
 
 @dataclass(slots=True, kw_only=True)
 class Crew:
-    """The work of one cell in one phase."""
+    """The work of one cell in one phase, or a share of it."""
 
     workshop: Workshop
     cell: WorkingCell
     phase: Phase
     jobs: Sequence[Job]
+    name: str
+    """For its files: the cell's, with a number where several share its work."""
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     processes: list[ProcessTiming] = field(default_factory=list)
 
@@ -84,7 +86,7 @@ class Crew:
 
     def _run(self, jobs: Sequence[Job]) -> Ending:
         workshop = self.workshop
-        name = f"{self.phase}-{self.cell.name}-{len(self.processes) + 1}"
+        name = f"{self.phase}-{self.name}-{len(self.processes) + 1}"
         batch = Batch(
             cell=self.cell.name,
             stack=self.cell.stack,

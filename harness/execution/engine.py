@@ -26,6 +26,8 @@ from harness.records.jobs import Answer, PlannedRead, PlannedWrite
 AfterWrites = Callable[[Mapping[str, Outcome]], None]
 """Called between the phases with the outcomes of the writes, by id: for those who damage artifacts on purpose."""
 
+JOBS_WORTH_A_PROCESS = 12
+"""A second process of the same cell imports for about as long as these take."""
 _FULL_COUNT_WEIGHT = 50
 
 
@@ -74,7 +76,13 @@ def execute(
     to_read = place_reads(reads, cells, bases, written, digests, workshop)
     answers, more = _phase("read", to_read, cells, workshop, slots, _untouched)
     clock.lap("read")
-    return Execution(writes=written, reads=answers, processes=(*processes, *more), phases_s=clock.laps_s)
+    return Execution(
+        writes=written,
+        reads=answers,
+        processes=(*processes, *more),
+        phases_s=clock.laps_s,
+        bases={name: base.path for name, base in bases.items()},
+    )
 
 
 class _Clock:
@@ -112,13 +120,25 @@ def _phase(
                 to_do.setdefault(cell, []).append(job)
     num_jobs = len(outcomes) + sum(map(len, to_do.values()))
     workshop.tell(lambda progress: progress.phase_started(phase, num_jobs, len(outcomes)))
-    crews = [Crew(workshop=workshop, cell=cells[cell], phase=phase, jobs=to_do[cell]) for cell in _longest_first(to_do)]
+    crews = [
+        Crew(workshop=workshop, cell=cells[cell], phase=phase, jobs=jobs, name=f"{cell}{suffix}")
+        for cell in _longest_first(to_do)
+        for suffix, jobs in _shares(to_do[cell], max(1, slots // len(to_do)))
+    ]
     _side_by_side(crews, workshop, slots)
     for crew in crews:
         outcomes |= crew.outcomes
     duration_s = time.monotonic() - started
     workshop.tell(lambda progress: progress.phase_finished(phase, duration_s))
     return outcomes, tuple(process for crew in crews for process in crew.processes)
+
+
+def _shares(jobs: Sequence[Job], num_shares: int) -> list[tuple[str, Sequence[Job]]]:
+    """The jobs of one cell for as many processes, where there are more slots than cells and imports are worth it."""
+    num_shares = min(num_shares, len(jobs) // JOBS_WORTH_A_PROCESS)
+    if num_shares < 2:
+        return [("", jobs)]
+    return [(f"-{number + 1}", jobs[number::num_shares]) for number in range(num_shares)]
 
 
 def _side_by_side(crews: Sequence[Crew], workshop: Workshop, slots: int) -> None:

@@ -25,21 +25,38 @@ def base_key(family: Family, case: Case, *, work_digest: str) -> str:
     return _digest({"base": wanted, "family": _family(family), "code": work_digest})
 
 
-def write_key(planned: PlannedWrite, *, work_digest: str, lock_digest: str, base_digest: str) -> str:
-    """The key of a write. `lock_digest` is its cell's; `base_digest` that of the base's contents."""
-    return _job_key(planned, work_digest, lock_digest, {"base": base_digest})
+def write_key(
+    planned: PlannedWrite, *, work_digest: str, lock_digest: str, base_digest: str, fault_digest: str = ""
+) -> str:
+    """The key of a write. `lock_digest` is its cell's; `base_digest` that of the base's contents; `fault_digest` that
+    of the code of the fault that is put into it, if any.
+    """
+    return _job_key(planned, work_digest, lock_digest, {"base": base_digest}, fault_digest)
 
 
-def read_key(planned: PlannedRead, *, work_digest: str, lock_digest: str, base_digest: str, written_digest: str) -> str:
-    """The key of a read. `lock_digest` is its reader's.
+def read_key(
+    planned: PlannedRead,
+    *,
+    work_digest: str,
+    lock_digest: str,
+    base_digest: str,
+    written_digest: str,
+    fault_digest: str = "",
+) -> str:
+    """The key of a read. `lock_digest` is its reader's, `fault_digest` as for a write.
 
     `written_digest` is that of the written artifact's contents as they are on disk now. So an artifact that somebody
     damages gets new reads, on the damaged files, and never the verdict of the whole ones.
     """
-    return _job_key(planned, work_digest, lock_digest, {"base": base_digest, "written": written_digest})
+    contents = {"base": base_digest, "written": written_digest}
+    return _job_key(planned, work_digest, lock_digest, contents, fault_digest)
 
 
-def _job_key(planned: PlannedWrite | PlannedRead, work: str, lock: str, contents: dict[str, str]) -> str:
+def _job_key(
+    planned: PlannedWrite | PlannedRead, work: str, lock: str, contents: dict[str, Any], fault_digest: str
+) -> str:
+    if planned.strike is not None:
+        contents = {**contents, "strike": planned.strike, "fault": fault_digest}
     # The id names the cells: two rows that happen to resolve to one lock each prove their own artifacts.
     case = _described(planned.case, _PLANNING_OF_CASE)
     return _digest(

@@ -81,6 +81,8 @@ class Execution:
     processes: tuple[ProcessTiming, ...]
     phases_s: Mapping[str, float]
     """Wall time of base, write, digest and read."""
+    bases: Mapping[str, Path]
+    """Where the base checkpoint of each case is, by the case's name."""
 
 
 class Progress(Protocol):

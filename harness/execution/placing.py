@@ -39,6 +39,7 @@ def place_writes(
             work_digest=workshop.code.work_digests[cell.stack],
             lock_digest=cell.lock_digest,
             base_digest=base.digest,
+            fault_digest=_fault_digest(planned, workshop),
         )
         job = WriteJob(
             id=planned.id,
@@ -47,6 +48,7 @@ def place_writes(
             writer=planned.cell,
             base=str(base.path),
             directory=str(workshop.store.writes / key),
+            strike=planned.strike,
         )
         jobs.setdefault(planned.cell, []).append(job)
     return Placed(jobs, impossible)
@@ -76,6 +78,7 @@ def place_reads(
             lock_digest=cell.lock_digest,
             base_digest=base.digest,
             written_digest=digests[planned.written_id],
+            fault_digest=_fault_digest(planned, workshop),
         )
         job = ReadJob(
             id=planned.id,
@@ -88,9 +91,14 @@ def place_reads(
             base=str(base.path),
             written=str(source.directory),
             directory=str(workshop.store.reads / key),
+            strike=planned.strike,
         )
         jobs.setdefault(planned.reader, []).append(job)
     return Placed(jobs, impossible)
+
+
+def _fault_digest(planned: PlannedWrite | PlannedRead, workshop: Workshop) -> str:
+    return workshop.code.fault_digests.get(planned.strike.fault, "") if planned.strike else ""
 
 
 def _why_not_written(source: Outcome | None) -> str:

@@ -10,17 +10,41 @@ from harness.records.cases import Case, Dialect, Family, Form, Stack, saved_as
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """A fault of `cases/faults/` that is put on purpose into a job: where it hits is drawn from the seed."""
+
+    fault: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """What a strike hit, and so what a finding must name. Tensors by their canonical names; empty where it has none."""
+
+    tensors: tuple[str, ...] = ()
+    field: str = ""
+    """A field of a configuration."""
+    file: str = ""
+    """A path in the saved form."""
+
+
+def _struck(strike: Strike | None) -> str:
+    return f"+{strike.fault}" if strike else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedWrite:
     """A case to be written by a cell, before anybody knows where its files will be."""
 
     case: Case
     family: Family
     cell: str
+    strike: Strike | None = None
 
     @property
     def id(self) -> str:
         """The id of its job and of its result."""
-        return f"{self.case.name}@{self.cell}"
+        return f"{self.case.name}@{self.cell}{_struck(self.strike)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +57,19 @@ class PlannedRead:
     reader: str
     form: Form
     dialect: Dialect = ""
+    strike: Strike | None = None
+    written_strike: Strike | None = None
+    """That of the write that it reads."""
 
     @property
     def id(self) -> str:
         """The id of its job and of its result."""
-        return f"{self.written_id}>{saved_as(self.form, self.dialect)}>{self.reader}"
+        return f"{self.written_id}>{saved_as(self.form, self.dialect)}>{self.reader}{_struck(self.strike)}"
 
     @property
     def written_id(self) -> str:
         """The id of the write that it reads."""
-        return f"{self.case.name}@{self.writer}"
+        return f"{self.case.name}@{self.writer}{_struck(self.written_strike)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +84,7 @@ class WriteJob:
     """Path of the base checkpoint (written by our own code, shared by all cells)."""
     directory: str
     """Path to create. It appears whole, by one rename, or not at all."""
+    strike: Strike | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +102,7 @@ class ReadJob:
     written: str
     """Path of the WriteJob's directory."""
     directory: str
+    strike: Strike | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,3 +195,5 @@ class Answer:
     files: tuple[FileEntry, ...] = ()
     """Every file of the job's directory but this record, so that a later change of any of them is seen."""
     notes: Mapping[str, Any] = field(default_factory=dict)
+    hit: Hit | None = None
+    """Of a job with a strike."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import artifacts
 from harness.errors import DeltaproofError
+from harness.execution.outcome import Outcome
 from harness.judging.advice import what_to_do
 from harness.judging.dispositions import dispose
 from harness.judging.gates import load_gates
@@ -49,6 +50,19 @@ class Context:
     out: Path
     known: Mapping[str, KnownOutcome]
     today: date
+
+
+def ended_of(outcome: Outcome, source: Outcome | None = None) -> Ended:
+    """How the engine says that a job ended; `source` is the outcome of the write that a read is of."""
+    return Ended(
+        directory=outcome.directory,
+        error=outcome.error,
+        reused=outcome.reused,
+        answer=outcome.answer,
+        written_answer=source.answer if source is not None else None,
+        written=source.directory if source is not None else None,
+        changed=(source or outcome).changed,
+    )
 
 
 def write_result(planned: PlannedWrite, ended: Ended, context: Context) -> Result:

@@ -23,7 +23,7 @@ from harness.checkpoints.base import write_base
 from harness.errors import EnvironmentBuildError, UsageError
 from harness.execution.code import snapshot
 from harness.execution.engine import AfterWrites, execute
-from harness.execution.outcome import Execution, Outcome, Progress, Silence, WorkingCell
+from harness.execution.outcome import Execution, Progress, Silence, WorkingCell
 from harness.execution.store import Store
 from harness.planning.expand import Plan, PlanCell, make_plan
 from harness.planning.matrix import select_cells
@@ -188,10 +188,12 @@ def plan_run(request: RunRequest, catalogue: Catalogue, rows: Mapping[str, Row])
 
 def judge_all(plan: Plan, execution: Execution, context: judged.Context, catalogue: Catalogue) -> tuple[Result, ...]:
     """Every planned job's result, in the plan's order: writes, then routes, then what does not apply."""
-    tasks: list[JudgeTask] = [(planned, _ended(execution.writes[planned.id]), context) for planned in plan.writes]
+    tasks: list[JudgeTask] = [
+        (planned, judged.ended_of(execution.writes[planned.id]), context) for planned in plan.writes
+    ]
     for planned in plan.reads:
         source = execution.writes[planned.written_id]
-        tasks.append((planned, _ended(execution.reads[planned.id], source), context))
+        tasks.append((planned, judged.ended_of(execution.reads[planned.id], source), context))
     if len(tasks) < WORTH_PROCESSES:
         results = [judge_one(task) for task in tasks]
     else:
@@ -219,18 +221,6 @@ def host() -> Host:
         processor=_processor(),
         num_cpus=os.cpu_count() or 0,
         python=platform.python_version(),
-    )
-
-
-def _ended(outcome: Outcome, source: Outcome | None = None) -> judged.Ended:
-    return judged.Ended(
-        directory=outcome.directory,
-        error=outcome.error,
-        reused=outcome.reused,
-        answer=outcome.answer,
-        written_answer=source.answer if source is not None else None,
-        written=source.directory if source is not None else None,
-        changed=(source or outcome).changed,
     )
 
 

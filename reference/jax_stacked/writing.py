@@ -20,14 +20,14 @@ from harness.checkpoints.naming import module_table, roles_of, to_canonical
 from harness.checkpoints.safetensors_file import write_file
 from harness.errors import CaseError
 from harness.metrics import observed
-from harness.records.cases import Case, Family
+from harness.records.cases import Case, Dialect, Family
 from harness.records.jobs import Answer, WriteJob
 from reference import comparing
 from reference.data import Tokens, draw_tokens, eos_of
 from reference.doing import Found, Progress, answer
 from reference.fields import compare_fields
 from reference.jax_stacked import STACK
-from reference.jax_stacked.adapters.record import Target
+from reference.jax_stacked.adapters.record import Adapter, Target
 from reference.jax_stacked.adapters.writing import write_adapter
 from reference.jax_stacked.checkpoints import load_weights, save_model
 from reference.jax_stacked.effective import effective_deltas
@@ -82,13 +82,11 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
             dialect: directory / observed.adapter_folder(dialect) for dialect in dialects_of(case, family, STACK)
         }
         for dialect, folder in folders.items():
-            folder.mkdir()
-            write_adapter(folder, adapter, dialect, targets=targets)
+            save_adapter(adapter, dialect, targets, folder)
     with progress.at("merge"):
         counts = merge(slots, SLOT)
         merged = directory / observed.MERGED
-        merged.mkdir()
-        save_model(model, merged, base=base, fused=case.save.fused, shard_bytes=case.save.shard_bytes)
+        save_merged(model, base, case, merged)
     with progress.at("compare"):
         got = stored_tensors(merged, family, config)
         table, misread = comparing.compare(
@@ -102,6 +100,18 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
         )
         table.save(directory / observed.WEIGHTS)
         found["notes"] = {"misread": misread, "merged": f"{counts.changed} of {counts.attempted} matrices"}
+
+
+def save_adapter(adapter: Adapter, dialect: Dialect, targets: Mapping[str, Target], directory: Path) -> None:
+    """The adapter in one dialect, as PEFT reads it."""
+    directory.mkdir()
+    write_adapter(directory, adapter, dialect, targets=targets)
+
+
+def save_merged(model: Any, base: Path, case: Case, directory: Path) -> None:
+    """The model as it is now, the way the case asks for, with what lies beside base's weights."""
+    directory.mkdir()
+    save_model(model, directory, base=base, fused=case.save.fused, shard_bytes=case.save.shard_bytes)
 
 
 def train(slots: Slots, case: Case, tokens: Tokens) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 from harness.checkpoints.naming import to_canonical
 from harness.checkpoints.safetensors_file import write_file
 from harness.metrics import observed
+from harness.records.cases import Case
 from harness.records.jobs import Answer, WriteJob
 from reference import comparing
 from reference.data import draw_tokens, eos_of
@@ -55,11 +56,10 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
         write_file(directory / observed.ORACLE, {name: ("F32", np.ascontiguousarray(d)) for name, d in deltas.items()})
     with progress.at("save_adapter"):
         adapter = directory / observed.adapter_folder("")
-        trained.save_pretrained(adapter)
-        tokenizer.save_pretrained(adapter)
+        save_adapter(trained, tokenizer, adapter)
     with progress.at("merge"):
         merged = trained.merge_and_unload()
-        _save_merged(merged, tokenizer, job, directory / observed.MERGED)
+        save_merged(merged, tokenizer, case, directory / observed.MERGED)
     with progress.at("compare"):
         base_tensors = stored_tensors(base, family, config)
         got = stored_tensors(directory / observed.MERGED, family, config)
@@ -76,8 +76,15 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
         found["notes"] = {"misread": misread}
 
 
-def _save_merged(merged: Any, tokenizer: Any, job: WriteJob, directory: Path) -> None:
-    save = job.case.save
+def save_adapter(trained: Any, tokenizer: Any, directory: Path) -> None:
+    """The adapter as PEFT saves it, with the tokenizer."""
+    trained.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+def save_merged(merged: Any, tokenizer: Any, case: Case, directory: Path) -> None:
+    """The merged model as transformers saves it, the way the case asks for, with the tokenizer."""
+    save = case.save
     options: dict[str, Any] = {}
     if save.shard_bytes is not None:
         options["max_shard_size"] = save.shard_bytes

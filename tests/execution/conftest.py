@@ -49,7 +49,7 @@ class Bench:
     def __init__(self, folder: Path, code_directory: Path) -> None:
         self.out = folder / "out"
         self.log = folder / "log"
-        self.code = Code(code_directory, "all", WORK_DIGESTS)
+        self.code = Code(code_directory, "all", WORK_DIGESTS, {})
         self.num_runs = 0
 
     def environment(self, orders: Mapping[str, str] | None = None) -> dict[str, str]:

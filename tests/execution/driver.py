@@ -40,7 +40,7 @@ def main(settings: dict[str, Any]) -> int:
             fake_cells(settings["cells"], settings["environment"]),
             store=Store(Path(settings["out"])),
             run_id=settings["run_id"],
-            code=Code(Path(settings["code"]), "all", WORK_DIGESTS),
+            code=Code(Path(settings["code"]), "all", WORK_DIGESTS, {}),
             write_base=write_fake_base,
             command=fake_command,
             progress=Saying(),

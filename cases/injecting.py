@@ -1,0 +1,226 @@
+"""Puts a fault of `cases/faults/` into a job: draws where it hits, patches what it patches, and takes it out again.
+
+Into what the job saves, into one function of its stack, or into what surrounds it; never into a check. Runs inside
+cells; knows no verdict.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import cases.faults
+from harness.checkpoints.configs import effective_config
+from harness.checkpoints.naming import CanonicalTensor, module_table
+from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor, write_file
+from harness.errors import CaseError
+from harness.metrics.observed import ORACLE
+from harness.records.cases import Stack
+from harness.records.jobs import Hit, ReadJob, WriteJob
+
+ADAPTER_FILE = "adapter_model.safetensors"
+Change = Callable[[str, np.ndarray], np.ndarray]
+"""(name, float32 values) → the values that are stored in their place."""
+
+
+def modules() -> dict[str, ModuleType]:
+    """Every fault's module by the fault's name. Raises CaseError where two have one name."""
+    found: dict[str, ModuleType] = {}
+    for module in pkgutil.walk_packages(cases.faults.__path__, prefix=f"{cases.faults.__name__}."):
+        name = module.name.rpartition(".")[-1]
+        if module.ispkg:
+            continue
+        if name in found:
+            raise CaseError(f"two faults are called {name!r}", where=module.name)
+        found[name] = importlib.import_module(module.name)
+    return found
+
+
+@contextmanager
+def struck(job: WriteJob | ReadJob, stack: Stack) -> Iterator[Callable[[], Hit | None]]:
+    """The block with the job's fault in it, if it has one; what it hit is known when the block has ended."""
+    if job.strike is None:
+        yield lambda: None
+        return
+    scene = Scene(job, stack)
+    modules()[job.strike.fault].strike(scene)
+    with scene.applied():
+        yield lambda: scene.hit
+
+
+class Scene:
+    """A job that is about to be done, and what a fault may do to it."""
+
+    def __init__(self, job: WriteJob | ReadJob, stack: Stack) -> None:
+        assert job.strike is not None
+        self.job, self.stack = job, stack
+        self.case, self.family = job.case, job.family
+        self.config = effective_config(job.family, job.case)
+        self.draw = Random(f"{job.strike.seed} {job.strike.fault} {job.case.name}")
+        self.table: Mapping[str, CanonicalTensor] = module_table(self.family, self.config)
+        self.hit = Hit()
+        self._patches: list[tuple[str, Callable[[Any], Any]]] = []
+        self._environment: dict[str, str | None] = {}
+
+    # What is hit
+
+    def pick(self, choices: Sequence[Any]) -> Any:
+        """One of them, by the seed."""
+        return self.draw.choice(list(choices))
+
+    def tensors(self, *roles: str, layer: int | None = None, expert: int | None = None) -> tuple[str, ...]:
+        """Canonical names of the tensors with one of these roles (beginnings, such as "experts."), or of all."""
+        return tuple(
+            name
+            for name, tensor in self.table.items()
+            if (not roles or tensor.role.startswith(roles))
+            and (layer is None or tensor.layer == layer)
+            and (expert is None or tensor.expert == expert)
+        )
+
+    def layer_of(self, *roles: str) -> int:
+        """A layer that has such tensors."""
+        return int(self.pick(sorted({self.table[name].layer for name in self.tensors(*roles)} - {None})))
+
+    def expert(self) -> int:
+        """An expert."""
+        return int(self.draw.randrange(self.num_experts))
+
+    @property
+    def num_experts(self) -> int:
+        """Of a layer."""
+        return int(self.config[self.family.experts])
+
+    def hits(self, *tensors: str) -> None:
+        """These tensors are what a finding must name."""
+        self.hit = Hit(tensors=tuple(sorted({*self.hit.tensors, *tensors})))
+
+    def hits_field(self, name: str) -> None:
+        """This field of a configuration."""
+        self.hit = Hit(field=name)
+
+    def hits_file(self, name: str) -> None:
+        """This file of what is saved."""
+        self.hit = Hit(file=name)
+
+    # Where a fault is put
+
+    def patch(self, target: str, wrapper: Callable[[Any], Any]) -> None:
+        """`module:attribute` (dotted) is replaced by `wrapper(the original)` while the job is done."""
+        self._patches.append((target, wrapper))
+
+    def after(self, target: str, do: Callable[..., Any]) -> None:
+        """Once `target` has been called, `do(what it returned, *its arguments)`; what that returns is returned."""
+
+        def wrapper(original: Any) -> Any:
+            @functools.wraps(original)
+            def call(*arguments: Any, **options: Any) -> Any:
+                return do(original(*arguments, **options), *arguments, **options)
+
+            return call
+
+        self.patch(target, wrapper)
+
+    def merged_saved(self, do: Callable[[Path], None]) -> None:
+        """`do` with the folder of the merged checkpoint, once the stack has saved it and nobody has read it."""
+        self._saved("save_merged", do)
+
+    def adapter_saved(self, do: Callable[[Path], None]) -> None:
+        """`do` with the folder of the adapter (each dialect's), once the stack has saved it."""
+        self._saved("save_adapter", do)
+
+    def environment(self, name: str, value: str | None) -> None:
+        """A variable of the environment, or none of that name."""
+        self._environment[name] = value
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """All of it, for the length of the block."""
+        with ExitStack() as stack:
+            for name, value in self._environment.items():
+                stack.callback(_set_variable, name, os.environ.get(name))
+                _set_variable(name, value)
+            for target, wrapper in self._patches:
+                owner, attribute = _find(target)
+                held = vars(owner)[attribute]
+                stack.callback(setattr, owner, attribute, held)
+                setattr(owner, attribute, wrapper(getattr(owner, attribute)))
+            yield
+
+    def _saved(self, function: str, do: Callable[[Path], None]) -> None:
+        def damage(returned: Any, *arguments: Any, **_options: Any) -> Any:
+            do(Path(arguments[-1]))
+            return returned
+
+        self.after(f"reference.{self.stack}.writing:{function}", damage)
+
+    # Files
+
+    def base_tensor(self, name: str) -> np.ndarray:
+        """Of the base checkpoint, float32."""
+        return read_tensor(read_index(Path(self.job.base))[name])
+
+    def restore(self, directory: Path, names: Sequence[str]) -> None:
+        """These tensors of a checkpoint as they are in base."""
+        rewrite(directory, names, lambda name, _: self.base_tensor(name))
+
+    def change(self, directory: Path, names: Sequence[str], change: Callable[[np.ndarray, np.ndarray], Any]) -> None:
+        """These tensors of a merged checkpoint as `change(base, delta)`, in float64, rounded as they are stored.
+
+        The delta is the true one, which the write has put beside the checkpoint.
+        """
+        deltas = {entry.name: entry for entry in read_header(directory.parent / ORACLE)}
+
+        def changed(name: str, _values: np.ndarray) -> np.ndarray:
+            delta = read_tensor(deltas[name]).astype(np.float64)
+            return np.asarray(change(self.base_tensor(name).astype(np.float64), delta))
+
+        rewrite(directory, names, changed)
+
+    def edit_json(self, path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+        """A JSON file after `edit` of what it holds."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        edit(content)
+        path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+
+
+def rewrite(directory: Path, names: Sequence[str], change: Change) -> None:
+    """Change the tensors `names` of a checkpoint or adapter, in its own files and dtypes; some byte must change."""
+    single = directory / ADAPTER_FILE
+    index = {e.name: e for e in read_header(single)} if single.exists() else read_index(directory)
+    for path in sorted({index[name].path for name in names}):
+        before = path.read_bytes()
+        tensors = {entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}
+        for name in set(names) & set(tensors):
+            dtype, values = tensors[name]
+            tensors[name] = (dtype, change(name, values))
+        write_file(path, tensors)
+        assert path.read_bytes() != before, f"{path} is as it was: nothing was damaged"
+
+
+def _find(target: str) -> tuple[Any, str]:
+    """The owner of what is to be patched, and its name there."""
+    module, _, path = target.partition(":")
+    owner: Any = importlib.import_module(module)
+    *parents, attribute = path.split(".")
+    for parent in parents:
+        owner = getattr(owner, parent)
+    return owner, attribute
+
+
+def _set_variable(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value

@@ -1,0 +1,97 @@
+"""What each check says of a struck job or a clean one: judged as every result of a run is, and verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import DeltaproofError
+from harness.execution.outcome import Execution, Outcome
+from harness.faults.planning import Planned
+from harness.metrics.observed import MERGED
+from harness.records.faults import Check
+from harness.records.results import Finding, Location, Result
+from harness.runs.results import Context, ended_of, read_result, write_result
+from harness.verify import Verdict, verify
+
+ADAPTERS = "adapter*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one check said of one result."""
+
+    check: Check
+    result: str
+    verdict: str
+    cause: str
+    findings: tuple[Finding, ...]
+    message: str = ""
+    """The end of a crash."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it says that all is well."""
+        return self.verdict in ("PASS", Verdict.CONTAINS)
+
+    @property
+    def is_crash(self) -> bool:
+        """Whether nothing was judged, because something raised."""
+        return self.verdict == "ERROR"
+
+
+def said_of(planned: Planned, execution: Execution, context: Context) -> list[Said]:
+    """Every check of one write and its reads; the write that a struck read is of is clean, and another's business."""
+    write = execution.writes[planned.write.id]
+    said = []
+    is_of_reads = any(read.strike for read in planned.reads)
+    if not is_of_reads:
+        said.append(_judged("write", write_result(planned.write, ended_of(write), context)))
+    for read in planned.reads:
+        said.append(_judged(read.form, read_result(read, ended_of(execution.reads[read.id], write), context)))
+    if not is_of_reads:
+        said += _verified(planned.write.id, write, execution.bases[planned.write.case.name])
+    return said
+
+
+def _judged(check: Check, result: Result) -> Said:
+    judgement = result.judgement
+    last = result.crash.strip().splitlines()[-1:] or [""]
+    return Said(
+        check=check,
+        result=result.id,
+        verdict=judgement.verdict,
+        cause=judgement.cause,
+        findings=judgement.findings,
+        message=last[0],
+    )
+
+
+def _verified(write_id: str, write: Outcome, base: Path) -> list[Said]:
+    """`verify` of the merge against each adapter that was saved beside it."""
+    if write.directory is None or not (write.directory / MERGED).is_dir():
+        return []
+    said = []
+    for adapter in sorted(write.directory.glob(ADAPTERS)):
+        name = f"{write_id} {adapter.name}"
+        try:
+            report = verify(base, adapter, write.directory / MERGED)
+        except DeltaproofError as error:
+            # It refuses what it cannot read, exit 2: no pass, and no finding either.
+            refused = Finding(kind="refused", message=str(error), where=Location(tensor=str(error.where or "")))
+            said.append(Said(check="verify", result=name, verdict="REFUSED", cause=str(error), findings=(refused,)))
+            continue
+        findings = tuple(
+            Finding(
+                kind=each.kind,
+                message=each.message,
+                where=Location(tensor=each.tensor or "", layer=each.layer, expert=each.expert),
+                expected=each.expected or "",
+                got=each.got or "",
+            )
+            for each in report.findings
+            if each.severity == "error"
+        )
+        kinds = ", ".join(sorted({each.kind for each in findings}))
+        said.append(Said(check="verify", result=name, verdict=report.verdict, cause=kinds, findings=findings))
+    return said

@@ -1,0 +1,39 @@
+"""Whether findings name a culprit: the kind that was asked for, and what was hit, no more and no less. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.checkpoints.naming import CanonicalTensor
+from harness.records.jobs import Hit
+from harness.records.results import Finding
+
+
+def unnamed(kind: str, hit: Hit, findings: Sequence[Finding], table: Mapping[str, CanonicalTensor]) -> str:
+    """How these findings do not name what was hit by `kind`; empty if they do."""
+    found = [finding for finding in findings if finding.kind == kind]
+    if not found:
+        return f"expected {kind}, got {', '.join(sorted({finding.kind for finding in findings})) or 'nothing'}"
+    if hit.field and not any(finding.where.tensor == hit.field for finding in found):
+        return f"expected the field {hit.field}, got {_places(found)}"
+    if hit.file and not any(hit.file in (finding.expected, finding.where.tensor) for finding in found):
+        return f"expected the file {hit.file}, got {_places(found)}"
+    return _unnamed_tensors(hit.tensors, found, table) if hit.tensors else ""
+
+
+def _unnamed_tensors(tensors: Sequence[str], found: Sequence[Finding], table: Mapping[str, CanonicalTensor]) -> str:
+    """Findings are groups, each of one kind and role, with a tensor that stands for them."""
+    num_named = sum(finding.num_alike for finding in found)
+    others = sorted({finding.where.tensor for finding in found} - set(tensors))
+    if others or num_named != len(tensors):
+        return f"expected {len(tensors)} tensors like {tensors[0]}, got {num_named} like {_places(found)}"
+    for axis in ("layer", "expert"):
+        places = {getattr(table[name], axis) for name in tensors if name in table}
+        told = {getattr(finding.where, axis) for finding in found}
+        if len(places) == 1 and told != places:
+            return f"expected {axis} {places.pop()}, got {sorted(map(str, told))}"
+    return ""
+
+
+def _places(found: Sequence[Finding]) -> str:
+    return ", ".join(sorted({finding.where.tensor or finding.expected or finding.message for finding in found})[:4])

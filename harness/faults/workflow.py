@@ -1,0 +1,127 @@
+"""The faults, step by step: catalogue → plan → build → execute → check → the kill matrix."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from harness.cells.records import Progress as CellProgress
+from harness.checkpoints.base import write_base
+from harness.errors import EnvironmentBuildError, ExitCode, UsageError
+from harness.execution.code import snapshot
+from harness.execution.engine import execute
+from harness.execution.outcome import Execution, Progress, Silence
+from harness.execution.store import Store
+from harness.faults.catalogue import load_faults
+from harness.faults.checking import said_of
+from harness.faults.killing import by_fault, control, struck_case
+from harness.faults.planning import Planned, plan_faults
+from harness.records.faults import KillMatrix, StruckCase
+from harness.records.jobs import Hit
+from harness.runs.request import Catalogue, RunRequest
+from harness.runs.results import Context
+from harness.runs.selection import parse
+from harness.runs.workflow import prepare_cells
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultsRequest:
+    """The arguments of `deltaproof faults`."""
+
+    out: Path
+    expression: str = ""
+    """`-k`: words of a fault's name and a case's."""
+    seed: int = 0
+    """Where faults hit is drawn from it."""
+    num_controls: int = 0
+    """Clean runs of other seeds, beside the clean twin of every case that is struck."""
+    today: date
+    command: str
+
+
+def run_faults(
+    request: FaultsRequest,
+    catalogue: Catalogue,
+    *,
+    progress: Progress | None = None,
+    cell_progress: CellProgress | None = None,
+) -> KillMatrix:
+    """Put every fault that is asked for into its cases, and see who says so.
+
+    Raises UsageError where nothing matches, EnvironmentBuildError where a row that has a fault cannot be built.
+    """
+    clock = time.monotonic()
+    faults = load_faults(catalogue)
+    wanted = parse(request.expression)
+    struck, controls = plan_faults(faults, catalogue, request.seed, request.num_controls, wanted)
+    if not struck:
+        raise UsageError(
+            "no fault matches -k", got=request.expression, expected=f"a part of a name, such as {next(iter(faults))}"
+        )
+    store = Store(request.out)
+    store.prepare()
+    run_id = f"faults-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    rows = tuple(dict.fromkeys(planned.write.cell for planned in (*struck, *controls)))
+    cells = prepare_cells(
+        RunRequest(out=request.out, cells=rows, today=request.today, command=request.command),
+        catalogue.matrix,
+        store,
+        store.run(run_id).root,
+        cell_progress,
+    )
+    for name, row in cells.items():
+        if row.working is None:
+            raise EnvironmentBuildError("cannot be built", where=f"the row {name}", log=row.report.error)
+    jobs = (*struck, *controls)
+    execution = execute(
+        list({planned.write.id: planned.write for planned in jobs}.values()),
+        [read for planned in jobs for read in planned.reads],
+        {name: row.working for name, row in cells.items() if row.working is not None},
+        store=store,
+        run_id=run_id,
+        code=snapshot(store),
+        write_base=write_base,
+        progress=progress or Silence(),
+    )
+    context = Context(out=store.out, known={}, today=request.today)
+    by_name: dict[str, list[StruckCase]] = defaultdict(list)
+    for planned in struck:
+        said = said_of(planned, execution, context)
+        case = struck_case(planned, faults[planned.fault], _hit(planned, execution), said, request.seed)
+        by_name[planned.fault].append(case)
+    results = by_fault(by_name, faults)
+    clean = tuple(control(planned, said_of(planned, execution, context)) for planned in controls)
+    num_caught = sum(each.is_caught and each.culprit_named for each in results)
+    num_alarms = sum(bool(each.alarms) for each in clean)
+    return KillMatrix(
+        schema_version=SCHEMA_VERSION,
+        seed=request.seed,
+        num_faults=len(results),
+        num_caught=num_caught,
+        num_false_alarms=num_alarms,
+        num_controls=len(clean),
+        exit_code=int(ExitCode.OK if num_caught == len(results) and not num_alarms else ExitCode.FAILED),
+        faults=results,
+        controls=clean,
+        versions={name: _principal(row.report.versions, row.report.requirements) for name, row in cells.items()},
+        duration_s=round(time.monotonic() - clock, 3),
+    )
+
+
+def _principal(versions: Mapping[str, str], requirements: Mapping[str, str]) -> dict[str, str]:
+    return {package: versions[package] for package in requirements if package in versions}
+
+
+def _hit(planned: Planned, execution: Execution) -> Hit | None:
+    """What the strike says that it hit; None if it never got so far."""
+    outcomes = [execution.reads[read.id] for read in planned.reads if read.strike]
+    if planned.write.strike:
+        outcomes.append(execution.writes[planned.write.id])
+    return next((outcome.answer.hit for outcome in outcomes if outcome.answer is not None), None)

@@ -1,0 +1,1 @@
+"""Views of the kill matrix: which fault was caught by which check."""

@@ -1,0 +1,13 @@
+"""The kill matrix as JSON: its records, encoded."""
+
+from __future__ import annotations
+
+import json
+
+from harness.codec import encode
+from harness.records.faults import KillMatrix
+
+
+def render(matrix: KillMatrix) -> str:
+    """The JSON text, in ASCII."""
+    return json.dumps(encode(matrix), indent=1, allow_nan=False) + "\n"
