@@ -22,7 +22,7 @@ import numpy as np
 
 import cases.faults
 from harness.checkpoints.configs import effective_config
-from harness.checkpoints.naming import CanonicalTensor, module_table
+from harness.checkpoints.naming import CanonicalTensor, module_table, roles_of
 from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor, write_file
 from harness.errors import CaseError
 from harness.metrics.observed import ORACLE
@@ -89,6 +89,11 @@ class Scene:
             and (expert is None or tensor.expert == expert)
         )
 
+    def adapted(self) -> tuple[str, ...]:
+        """Canonical names of what the case adapts."""
+        roles = roles_of(self.family, self.case.adapter.adapt)
+        return tuple(name for name, tensor in self.table.items() if tensor.role in roles)
+
     def layer_of(self, *roles: str) -> int:
         """A layer that has such tensors."""
         return int(self.pick(sorted({self.table[name].layer for name in self.tensors(*roles)} - {None})))
@@ -117,7 +122,10 @@ class Scene:
     # Where a fault is put
 
     def patch(self, target: str, wrapper: Callable[[Any], Any]) -> None:
-        """`module:attribute` (dotted) is replaced by `wrapper(the original)` while the job is done."""
+        """`module:attribute` (dotted) is replaced by `wrapper(the original)` while the job is done.
+
+        The attribute is the module's or class's own, not an inherited one.
+        """
         self._patches.append((target, wrapper))
 
     def after(self, target: str, do: Callable[..., Any]) -> None:
@@ -155,7 +163,9 @@ class Scene:
                 owner, attribute = _find(target)
                 held = vars(owner)[attribute]
                 stack.callback(setattr, owner, attribute, held)
-                setattr(owner, attribute, wrapper(getattr(owner, attribute)))
+                # Of a class method the function, whose first argument is the class: bound, it would be this very class.
+                is_bound = isinstance(held, classmethod | staticmethod)
+                setattr(owner, attribute, type(held)(wrapper(held.__func__)) if is_bound else wrapper(held))
             yield
 
     def _saved(self, function: str, do: Callable[[Path], None]) -> None:

@@ -1,0 +1,1 @@
+"""Faults of adapters: how they are made, saved and read."""

@@ -1,0 +1,1 @@
+"""Faults of loading what was saved."""

@@ -1,0 +1,1 @@
+"""Faults of training, sampling and everything around them."""
