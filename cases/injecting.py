@@ -1,7 +1,7 @@
-"""Puts a fault of `cases/faults/` into a job: draws where it hits, patches what it patches, and takes it out again.
+"""Puts a fault (or a variation, which must not matter) into a job, and takes it out again.
 
-Into what the job saves, into one function of its stack, or into what surrounds it; never into a check. Runs inside
-cells; knows no verdict.
+It draws where it hits, and patches what it patches: what the job saves, one function of its stack, or what surrounds
+it; never a check. Runs inside cells; knows no verdict.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import cases.faults
+import cases.variations
 from harness.checkpoints.configs import effective_config
 from harness.checkpoints.naming import CanonicalTensor, module_table, roles_of
 from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor, write_file
@@ -34,10 +36,13 @@ Change = Callable[[str, np.ndarray], np.ndarray]
 """(name, float32 values) → the values that are stored in their place."""
 
 
-def modules() -> dict[str, ModuleType]:
-    """Every fault's module by the fault's name. Raises CaseError where two have one name."""
+def modules(*packages: ModuleType) -> dict[str, ModuleType]:
+    """Every module of the faults (or of these packages) by its name. Raises CaseError where two have one name."""
     found: dict[str, ModuleType] = {}
-    for module in pkgutil.walk_packages(cases.faults.__path__, prefix=f"{cases.faults.__name__}."):
+    for module in chain.from_iterable(
+        pkgutil.walk_packages(package.__path__, prefix=f"{package.__name__}.")
+        for package in packages or (cases.faults,)
+    ):
         name = module.name.rpartition(".")[-1]
         if module.ispkg:
             continue
@@ -54,7 +59,7 @@ def struck(job: WriteJob | ReadJob, stack: Stack) -> Iterator[Callable[[], Hit |
         yield lambda: None
         return
     scene = Scene(job, stack)
-    modules()[job.strike.fault].strike(scene)
+    modules(cases.faults, cases.variations)[job.strike.fault].strike(scene)
     with scene.applied():
         yield lambda: scene.hit
 

@@ -94,7 +94,7 @@ def test_the_outside_world_imports_nothing_of_the_inside(name: str) -> None:
     assert set() == {module.split(".")[0] for module in imports(name)} & (INSIDE_WORLD | {"reference", "cases"})
 
 
-@pytest.mark.parametrize("name", modules("cases/faults", "cases/injecting.py"))
+@pytest.mark.parametrize("name", modules("cases/faults", "cases/variations", "cases/injecting.py"))
 def test_faults_are_read_where_no_stack_is(name: str) -> None:
     """What they patch they import when they strike: the outside world reads what they say of themselves."""
     tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
