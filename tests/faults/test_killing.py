@@ -108,3 +108,15 @@ def test_anything_but_quiet_is_an_alarm_in_a_clean_run(verdict: str, planned: Pl
     assert control(planned, [LORA, said("verify", "CONTAINS")]).alarms == ()
     assert len(control(planned, [LORA, said("merged", verdict)]).alarms) == 1
     assert control(planned, []).alarms == ("nothing was checked",)
+
+
+def test_a_weak_training_that_passes_claims_what_it_cannot_see(planned: Planned) -> None:
+    """Where it is weak on purpose, INCONCLUSIVE is what is right; `verify` reads weights, and is never weak."""
+    weak = replace(planned, clean="INCONCLUSIVE")
+    right = [said("write", "INCONCLUSIVE"), said("merged", "INCONCLUSIVE"), said("verify", "CONTAINS")]
+    assert control(weak, right).alarms == ()
+    assert len(control(weak, [*right, said("lora", "PASS")]).alarms) == 1
+    assert len(control(weak, [*right, said("lora", "FAIL")]).alarms) == 1
+    fault = replace(FAULT, clean="INCONCLUSIVE")
+    assert not judged(planned, WRITE, said("merged", "INCONCLUSIVE"), fault=fault).is_caught
+    assert judged(planned, WRITE, MERGED, fault=fault).is_named

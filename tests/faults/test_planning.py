@@ -61,3 +61,21 @@ def test_only_what_is_wanted_is_planned(catalogue: Catalogue) -> None:
     struck, controls = plan_faults({"good": GOOD}, catalogue, 0, 9, lambda text: text == f"good {CASE}")
     assert ([f"{CASE}@r1+good"], 10) == ([each.write.id for each in struck], len(controls))
     assert plan_faults({"good": GOOD}, catalogue, 0, 9, lambda _: False) == ((), ())
+
+
+def test_a_changed_case_is_a_case_of_its_own(catalogue: Catalogue) -> None:
+    """Its twin is changed as well, is expected to say what the fault says of it, and is no control of other seeds."""
+    fault = replace(GOOD, changes={"steps": 5, "learning_rate": 5e-3}, clean="INCONCLUSIVE")
+    struck, controls = plan_faults({"weak": fault}, catalogue, 0, 4, anything)
+    name = f"{CASE}-steps_5-learning_rate_0.005"
+    assert (name, 5, 5e-3) == (
+        struck[0].write.case.name,
+        struck[0].write.case.steps,
+        struck[0].write.case.learning_rate,
+    )
+    assert [(each.write.id, each.clean) for each in controls][0] == (f"{name}@r1", "INCONCLUSIVE")
+    assert len(controls) == 2
+    both, controls = plan_faults({"weak": fault, "good": GOOD}, catalogue, 0, 4, anything)
+    assert (4, 8, {"PASS"}) == (len(both), len(controls), {each.clean for each in controls[4:]})
+    assert not any("steps" in each.write.case.name for each in controls[4:])
+    assert len(plan_faults({"weak": fault}, catalogue, 0, 0, lambda text: text == f"weak {name}")[0]) == 1
