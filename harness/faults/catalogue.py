@@ -33,7 +33,7 @@ def load_faults(catalogue: Catalogue) -> Mapping[str, Fault]:
 def check(name: str, fault: Fault, catalogue: Catalogue) -> None:
     """Raise CaseError if the fault is not one that could be put into a job and caught."""
     where = f"fault {name}"
-    cases = {case.name: case for case in catalogue.cases}
+    cases = {case.name: case for case in (*catalogue.cases, *catalogue.fault_cases)}
     rows = {cell.name for cell in catalogue.matrix.cells}
     for case in fault.cases:
         if case not in cases:

@@ -36,7 +36,7 @@ def plan_faults(
 
     `wanted` chooses by "fault case".
     """
-    cases = {case.name: case for case in catalogue.cases}
+    cases = {case.name: case for case in (*catalogue.cases, *catalogue.fault_cases)}
     stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
     struck, used = [], dict[tuple[str, str], tuple[Case, str]]()
     for name, fault in faults.items():

@@ -123,7 +123,7 @@ def test_the_environment_is_put_back(job: WriteJob, monkeypatch: pytest.MonkeyPa
 
 def test_every_fault_strikes_every_case_of_its_own(catalogue: Catalogue, tmp_path: Path) -> None:
     """It says where it would be put, without any stack; most say what they hit before they do it."""
-    cases = {case.name: case for case in catalogue.cases}
+    cases = {case.name: case for case in (*catalogue.cases, *catalogue.fault_cases)}
     stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
     for name, module in modules().items():
         for case in (cases[each] for each in module.FAULT.cases):

@@ -73,7 +73,7 @@ def test_a_changed_case_is_a_case_of_its_own(catalogue: Catalogue) -> None:
         struck[0].write.case.steps,
         struck[0].write.case.learning_rate,
     )
-    assert [(each.write.id, each.clean) for each in controls][0] == (f"{name}@r1", "INCONCLUSIVE")
+    assert next((each.write.id, each.clean) for each in controls) == (f"{name}@r1", "INCONCLUSIVE")
     assert len(controls) == 2
     both, controls = plan_faults({"weak": fault, "good": GOOD}, catalogue, 0, 4, anything)
     assert (4, 8, {"PASS"}) == (len(both), len(controls), {each.clean for each in controls[4:]})
