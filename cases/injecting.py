@@ -153,6 +153,29 @@ class Scene:
         """`do` with the folder of the adapter (each dialect's), once the stack has saved it."""
         self._saved("save_adapter", do)
 
+    def before_merge(self, do: Callable[[Any], None]) -> None:
+        """`do` with the trained model once its adapter is saved: what it changes there, the merge alone is made of."""
+
+        def change(saved: Any, trained: Any, *_: Any) -> Any:
+            do(trained)
+            return saved
+
+        self.after(f"reference.{self.stack}.writing:save_adapter", change)
+
+    def merge_deltas(self, change: Callable[[Any, Any], Any]) -> None:
+        """The merge alone adds `change(module, delta)` for each delta that PEFT makes: a tensor for a tensor."""
+
+        def replace(module: Any) -> None:
+            made = module.get_delta_weight
+            module.get_delta_weight = lambda *arguments, **options: change(module, made(*arguments, **options))
+
+        def each(trained: Any) -> None:
+            for module in trained.modules():
+                if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight"):
+                    replace(module)
+
+        self.before_merge(each)
+
     def environment(self, name: str, value: str | None) -> None:
         """A variable of the environment, or none of that name."""
         self._environment[name] = value
