@@ -127,8 +127,15 @@ def test_every_fault_strikes_every_case_of_its_own(catalogue: Catalogue, tmp_pat
     stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
     for name, module in modules().items():
         for case in (cases[each] for each in module.FAULT.cases):
-            family, strike = catalogue.families[case.family], Strike(fault=name, seed=3)
-            job = WriteJob(id=name, case=case, family=family, writer="r1", base="", directory="", strike=strike)
+            base = tmp_path / case.name
+            if not base.exists():
+                base.mkdir()
+                write_base(base, catalogue.families[case.family], case)
+            strike = Strike(fault=name, seed=3)
+            job = WriteJob(
+                id=name, case=case, family=catalogue.families[case.family], writer="r1", base=str(base), directory="",
+                strike=strike,
+            )  # fmt: skip
             scene = Scene(job, stacks[module.FAULT.row])
             module.strike(scene)
             assert set(scene.hit.tensors) <= set(scene.table), name

@@ -19,9 +19,10 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """The buffers are cast before the merge is saved."""
-    import torch
 
     def cast(trained: Any) -> None:
+        import torch
+
         for name, buffer in trained.named_buffers():
             if name.endswith("e_score_correction_bias"):
                 buffer.data = buffer.data.to(torch.bfloat16)

@@ -19,9 +19,10 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """Even rows of the fused delta go to gate, odd rows to up."""
-    import torch
 
     def sort(module: Any, delta: Any) -> Any:
+        import torch
+
         if getattr(module, "parameter_name", "") != "gate_up_proj":
             return delta
         return torch.cat([delta[:, 0::2], delta[:, 1::2]], dim=1)

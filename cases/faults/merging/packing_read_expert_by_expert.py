@@ -19,9 +19,10 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """The columns of each fused lora_B change places before the merge, which reads them as PEFT does."""
-    import torch
 
     def regroup(trained: Any) -> None:
+        import torch
+
         for module in trained.modules():
             if type(module).__name__ == "ParamWrapper":
                 for factor in module.lora_B.values():

@@ -29,7 +29,6 @@ FACTOR = ".experts.lora_B.weight", ".experts.base_layer.lora_B.weight"
 
 def strike(scene: Scene) -> None:
     """The file's lora_B is packed by expert, and says so; the merge starts from the same numbers."""
-    import torch
 
     def regrouped(b: Any) -> Any:
         return b.reshape(len(b), -1, scene.num_experts).swapaxes(1, 2).reshape(b.shape)
@@ -42,6 +41,8 @@ def strike(scene: Scene) -> None:
         )
 
     def regroup(trained: Any) -> None:
+        import torch
+
         for module in trained.modules():
             if type(module).__name__ == "ParamWrapper":
                 for factor in module.lora_B.values():

@@ -19,9 +19,10 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """The first half of the fused delta is the sum of both, the second is zero."""
-    import torch
 
     def pile(module: Any, delta: Any) -> Any:
+        import torch
+
         if getattr(module, "parameter_name", "") != "gate_up_proj":
             return delta
         half = delta.shape[1] // 2
