@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from random import Random
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ import cases.faults
 import cases.variations
 from harness.checkpoints.configs import effective_config
 from harness.checkpoints.naming import CanonicalTensor, module_table, roles_of
-from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor, write_file
+from harness.checkpoints.safetensors_file import SINGLE_FILE, Writable, read_header, read_index, read_tensor, write_file
 from harness.errors import CaseError
 from harness.metrics.observed import ORACLE
 from harness.records.cases import Stack
@@ -176,6 +176,23 @@ class Scene:
 
         self.before_merge(each)
 
+    def config_read(self, edit: Callable[[Any], object]) -> None:
+        """`edit` of each configuration that transformers has read, before a model is made of it."""
+
+        def change(read: Any, *_arguments: Any, **_options: Any) -> Any:
+            edit(read[0] if isinstance(read, tuple) else read)
+            return read
+
+        self.after("transformers:PretrainedConfig.from_dict", change)
+
+    def jax_loads(self, names: Sequence[str], change: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Of these tensors, `change(stored values)` is what the JAX stack puts into its model when it loads one."""
+        self._jax_places(names, "write", lambda write: lambda values: write(change(values)))
+
+    def jax_saves(self, names: Sequence[str], change: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Of these tensors, `change(what is to be stored)` is what the JAX stack saves."""
+        self._jax_places(names, "read", lambda read: lambda: change(read()))
+
     def environment(self, name: str, value: str | None) -> None:
         """A variable of the environment, or none of that name."""
         self._environment[name] = value
@@ -195,6 +212,19 @@ class Scene:
                 is_bound = isinstance(held, classmethod | staticmethod)
                 setattr(owner, attribute, type(held)(wrapper(held.__func__)) if is_bound else wrapper(held))
             yield
+
+    def _jax_places(self, names: Sequence[str], method: str, wrapper: Callable[[Any], Any]) -> None:
+        """The loader and the saver share this table. What is observed of a model is read through another name of it."""
+
+        def struck_place(place: Any) -> SimpleNamespace:
+            methods = {"read": place.read, "write": place.write}
+            methods[method] = wrapper(methods[method])
+            return SimpleNamespace(view=place.view, shape=place.shape, **methods)
+
+        def places(found: dict[str, Any], *_arguments: Any, **_options: Any) -> dict[str, Any]:
+            return {name: struck_place(place) if name in names else place for name, place in found.items()}
+
+        self.after("reference.jax_stacked.checkpoints:places", places)
 
     def _saved(self, function: str, do: Callable[[Path], None]) -> None:
         def damage(returned: Any, *arguments: Any, **_options: Any) -> Any:
@@ -225,6 +255,13 @@ class Scene:
             return np.asarray(change(self.base_tensor(name).astype(np.float64), delta))
 
         rewrite(directory, names, changed)
+
+    def edit_tensors(self, directory: Path, edit: Callable[[dict[str, Writable]], object]) -> None:
+        """A checkpoint of one file after `edit` of what it holds: name to dtype and float32 values."""
+        path = directory / SINGLE_FILE
+        tensors: dict[str, Writable] = {entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}
+        edit(tensors)
+        write_file(path, tensors)
 
     def edit_json(self, path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
         """A JSON file after `edit` of what it holds."""
