@@ -13,9 +13,11 @@ import pytest
 
 from cases.injecting import Scene, modules, rewrite, struck
 from harness.checkpoints.base import write_base
-from harness.checkpoints.naming import canonical_names
 from harness.checkpoints.safetensors_file import read_index, read_tensor
-from harness.records.jobs import Strike, WriteJob
+from harness.metrics.observed import MERGED
+from harness.records.cases import Case, Family
+from harness.records.faults import Fault
+from harness.records.jobs import ReadJob, Strike, WriteJob
 from harness.runs.request import Catalogue
 
 HERE = "tests.faults.test_injecting"
@@ -122,25 +124,32 @@ def test_the_environment_is_put_back(job: WriteJob, monkeypatch: pytest.MonkeyPa
     assert ("old", None) == (os.environ["DELTAPROOF_KEPT"], os.environ.get("DELTAPROOF_NEW"))
 
 
+def job_of(fault: Fault, case: Case, family: Family, written: Path, strike: Strike) -> WriteJob | ReadJob:
+    """The job that the fault is put into, with its base, and (for a read) with something that was written."""
+    base = str(written / MERGED)
+    if fault.form is None:
+        return WriteJob(id="w", case=case, family=family, writer="r1", base=base, directory="", strike=strike)
+    return ReadJob(
+        id="r", case=case, family=family, writer="r1", reader="r1", form=fault.form, base=base, written=str(written),
+        directory="", strike=strike,
+    )  # fmt: skip
+
+
 def test_every_fault_strikes_every_case_of_its_own(catalogue: Catalogue, tmp_path: Path) -> None:
     """It says where it would be put, without any stack; most say what they hit before they do it."""
     cases = {case.name: case for case in (*catalogue.cases, *catalogue.fault_cases)}
     stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
     for name, module in modules().items():
         for case in (cases[each] for each in module.FAULT.cases):
-            base = tmp_path / case.name
+            written = tmp_path / case.name
+            base = written / MERGED  # what a merge of a delta of nothing would be
             if not base.exists():
-                base.mkdir()
+                base.mkdir(parents=True)
                 write_base(base, catalogue.families[case.family], case)
-            strike = Strike(fault=name, seed=3)
-            job = WriteJob(
-                id=name, case=case, family=catalogue.families[case.family], writer="r1", base=str(base), directory="",
-                strike=strike,
-            )  # fmt: skip
+            job = job_of(module.FAULT, case, catalogue.families[case.family], written, Strike(fault=name, seed=3))
             scene = Scene(job, stacks[module.FAULT.row])
             module.strike(scene)
-            hit = [canonical_names(scene.family, scene.config, tensor) for tensor in scene.hit.tensors]
-            assert {tensor for names in hit for tensor in names} <= set(scene.table), name
+            assert scene._patches or scene._environment, name
 
 
 def test_a_checkpoint_is_rewritten_where_it_was_told(job: WriteJob, tmp_path: Path) -> None:
