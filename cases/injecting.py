@@ -34,6 +34,8 @@ from harness.records.jobs import Hit, ReadJob, WriteJob
 ADAPTER_FILE = "adapter_model.safetensors"
 Change = Callable[[str, np.ndarray], np.ndarray]
 """(name, float32 values) → the values that are stored in their place."""
+Stored = tuple[str, np.ndarray]
+"""How safetensors calls the dtype, and float32 values."""
 
 
 def modules(*packages: ModuleType) -> dict[str, ModuleType]:
@@ -262,6 +264,13 @@ class Scene:
         tensors: dict[str, Writable] = {entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}
         edit(tensors)
         write_file(path, tensors)
+
+    def remake_adapter(self, directory: Path, remake: Callable[[dict[str, Stored]], Mapping[str, Stored]]) -> None:
+        """The tensors of a saved adapter as `remake` gives them: under other names, fewer, or in other dtypes."""
+        path = directory / ADAPTER_FILE
+        before = path.read_bytes()
+        write_file(path, remake({entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}))
+        assert path.read_bytes() != before, f"{path} is as it was: nothing was damaged"
 
     def edit_json(self, path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
         """A JSON file after `edit` of what it holds."""
