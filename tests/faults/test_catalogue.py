@@ -36,8 +36,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 def test_the_repositorys_faults_are_good(catalogue: Catalogue) -> None:
     """Each is read, and each check has faults that it must catch."""
     faults = load_faults(catalogue)
-    assert {"write", "merged", "verify"} <= {name for fault in faults.values() for name in fault.names} <= set(CHECKS)
-    assert {"artifact", "stack"} <= {fault.place for fault in faults.values()}
+    assert set(CHECKS) == {name for fault in faults.values() for name in fault.names}
+    assert len(faults) >= 60
+    assert {"artifact", "stack", "environment"} <= {fault.place for fault in faults.values()}
 
 
 def test_a_good_fault_is_taken(catalogue: Catalogue) -> None:
