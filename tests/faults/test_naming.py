@@ -62,6 +62,13 @@ def test_a_field_and_a_file_are_named_by_themselves() -> None:
     lost = finding(kind="file_missing", expected="merged/tokenizer.json", where=Location())
     assert unnamed("file_missing", Hit(file="merged/tokenizer.json"), [lost], {}) == ""
     assert "config.json" in unnamed("file_missing", Hit(file="merged/config.json"), [lost], {})
+    said = finding(
+        kind="config_mismatch", where=Location(), message="config.json: rms_norm_eps is 1e-06, and 0.001 in base"
+    )
+    assert unnamed("config_mismatch", Hit(field="rms_norm_eps"), [said], {}) == ""
+    assert unnamed("config_mismatch", Hit(field="norm_eps"), [said], {}) != ""
+    assert unnamed("config_mismatch", Hit(file="merged/config.json"), [said], {}) == ""
+    assert unnamed("config_mismatch", Hit(file="generation_config.json"), [said], {}) != ""
 
 
 def test_what_hit_nothing_in_particular_is_named_by_its_kind() -> None:
