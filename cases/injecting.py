@@ -13,6 +13,7 @@ import os
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -25,7 +26,14 @@ import cases.faults
 import cases.variations
 from harness.checkpoints.configs import effective_config
 from harness.checkpoints.naming import CanonicalTensor, module_table, roles_of
-from harness.checkpoints.safetensors_file import SINGLE_FILE, Writable, read_header, read_index, read_tensor, write_file
+from harness.checkpoints.safetensors_file import (
+    SINGLE_FILE,
+    TensorEntry,
+    read_header,
+    read_index,
+    read_tensor,
+    write_file,
+)
 from harness.errors import CaseError
 from harness.metrics.observed import ORACLE
 from harness.records.cases import Stack
@@ -36,9 +44,12 @@ Change = Callable[[str, np.ndarray], np.ndarray]
 """(name, float32 values) → the values that are stored in their place."""
 Stored = tuple[str, np.ndarray]
 """How safetensors calls the dtype, and float32 values."""
+Remake = Callable[[dict[str, Stored]], Mapping[str, Stored]]
+"""All tensors of a file, by name → what is stored in their place."""
 
 
-def modules(*packages: ModuleType) -> dict[str, ModuleType]:
+@functools.cache
+def modules(*packages: ModuleType) -> Mapping[str, ModuleType]:
     """Every module of the faults (or of these packages) by its name. Raises CaseError where two have one name."""
     found: dict[str, ModuleType] = {}
     for module in chain.from_iterable(
@@ -109,6 +120,10 @@ class Scene:
         """An expert."""
         return int(self.draw.randrange(self.num_experts))
 
+    @functools.cached_property
+    def _base_index(self) -> Mapping[str, TensorEntry]:
+        return read_index(Path(self.job.base))
+
     @property
     def num_experts(self) -> int:
         """Of a layer."""
@@ -167,14 +182,14 @@ class Scene:
     def merge_deltas(self, change: Callable[[Any, Any], Any]) -> None:
         """The merge alone adds `change(module, delta)` for each delta that PEFT makes: a tensor for a tensor."""
 
-        def replace(module: Any) -> None:
+        def wrap(module: Any) -> None:
             made = module.get_delta_weight
             module.get_delta_weight = lambda *arguments, **options: change(module, made(*arguments, **options))
 
         def each(trained: Any) -> None:
             for module in trained.modules():
                 if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight"):
-                    replace(module)
+                    wrap(module)
 
         self.before_merge(each)
 
@@ -215,6 +230,18 @@ class Scene:
                 setattr(owner, attribute, type(held)(wrapper(held.__func__)) if is_bound else wrapper(held))
             yield
 
+    def jax_saves_factors(self, change: Callable[[Any], Any]) -> None:
+        """The JAX stack saves `change(factors)` of each module that is adapted."""
+
+        def wrapper(write: Any) -> Any:
+            def call(directory: Any, adapter: Any, *arguments: Any, **options: Any) -> Any:
+                factors = {path: change(each) for path, each in adapter.factors.items()}
+                return write(directory, replace(adapter, factors=factors), *arguments, **options)
+
+            return call
+
+        self.patch("reference.jax_stacked.writing:write_adapter", wrapper)
+
     def _jax_places(self, names: Sequence[str], method: str, wrapper: Callable[[Any], Any]) -> None:
         """The loader and the saver share this table. What is observed of a model is read through another name of it."""
 
@@ -239,11 +266,16 @@ class Scene:
 
     def base_tensor(self, name: str) -> np.ndarray:
         """Of the base checkpoint, float32."""
-        return read_tensor(read_index(Path(self.job.base))[name])
+        return read_tensor(self._base_index[name])
 
     def restore(self, directory: Path, names: Sequence[str]) -> None:
         """These tensors of a checkpoint as they are in base."""
         rewrite(directory, names, lambda name, _: self.base_tensor(name))
+
+    def left_as_base(self, *names: str) -> None:
+        """These tensors are hit: the merged checkpoint holds base's."""
+        self.hits(*names)
+        self.merged_saved(lambda directory: self.restore(directory, names))
 
     def change(self, directory: Path, names: Sequence[str], change: Callable[[np.ndarray, np.ndarray], Any]) -> None:
         """These tensors of a merged checkpoint as `change(base, delta)`, in float64, rounded as they are stored.
@@ -258,19 +290,13 @@ class Scene:
 
         rewrite(directory, names, changed)
 
-    def edit_tensors(self, directory: Path, edit: Callable[[dict[str, Writable]], object]) -> None:
-        """A checkpoint of one file after `edit` of what it holds: name to dtype and float32 values."""
-        path = directory / SINGLE_FILE
-        tensors: dict[str, Writable] = {entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}
-        edit(tensors)
-        write_file(path, tensors)
+    def remake_merged(self, directory: Path, remake: Remake) -> None:
+        """The tensors of a merged checkpoint of one file as `remake` gives them."""
+        _remake(directory / SINGLE_FILE, remake)
 
-    def remake_adapter(self, directory: Path, remake: Callable[[dict[str, Stored]], Mapping[str, Stored]]) -> None:
+    def remake_adapter(self, directory: Path, remake: Remake) -> None:
         """The tensors of a saved adapter as `remake` gives them: under other names, fewer, or in other dtypes."""
-        path = directory / ADAPTER_FILE
-        before = path.read_bytes()
-        write_file(path, remake({entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}))
-        assert path.read_bytes() != before, f"{path} is as it was: nothing was damaged"
+        _remake(directory / ADAPTER_FILE, remake)
 
     def edit_json(self, path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
         """A JSON file after `edit` of what it holds."""
@@ -283,14 +309,21 @@ def rewrite(directory: Path, names: Sequence[str], change: Change) -> None:
     """Change the tensors `names` of a checkpoint or adapter, in its own files and dtypes; some byte must change."""
     single = directory / ADAPTER_FILE
     index = {e.name: e for e in read_header(single)} if single.exists() else read_index(directory)
+
+    def changed(tensors: dict[str, Stored]) -> dict[str, Stored]:
+        return {
+            name: (dtype, change(name, values) if name in names else values)
+            for name, (dtype, values) in tensors.items()
+        }
+
     for path in sorted({index[name].path for name in names}):
-        before = path.read_bytes()
-        tensors = {entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}
-        for name in set(names) & set(tensors):
-            dtype, values = tensors[name]
-            tensors[name] = (dtype, change(name, values))
-        write_file(path, tensors)
-        assert path.read_bytes() != before, f"{path} is as it was: nothing was damaged"
+        _remake(path, changed)
+
+
+def _remake(path: Path, remake: Remake) -> None:
+    before = path.read_bytes()
+    write_file(path, remake({entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}))
+    assert path.read_bytes() != before, f"{path} is as it was: nothing was damaged"
 
 
 def _find(target: str) -> tuple[Any, str]:

@@ -7,6 +7,7 @@ leak into a cell. Owns which files those are; must not know what they do.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -78,10 +79,13 @@ def snapshot(store: Store, source: Path | None = None) -> Code:
 
 
 def _fault_digests(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    shared = {name: content for name, content in files.items() if name == INJECTING}
-    for name, content in files.items():
-        if name.startswith(FAULTS):
-            yield Path(name).stem, _digest({**shared, name: content})
+    toolkit = {name: content for name, content in files.items() if name == INJECTING}
+    faults = {name: content for name, content in files.items() if name.startswith(FAULTS)}
+    for name, content in faults.items():
+        # With the others that its text names: some are made of another. One that is named by chance does no harm.
+        words = set(re.findall(r"\w+", content.decode(errors="replace")))
+        whole = {each: faults[each] for each in faults if each == name or Path(each).stem in words}
+        yield Path(name).stem, _digest({**whole, **toolkit})
 
 
 def _read(source: Path) -> Iterator[tuple[str, bytes]]:

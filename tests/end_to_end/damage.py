@@ -5,7 +5,7 @@ Each damages files under an artifact's directory, at a place that it is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cases.injecting import rewrite
 from harness.checkpoints.base import write_base
 from harness.checkpoints.configs import effective_config
-from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor, write_file
+from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor
 from harness.metrics.observed import MERGED, ORACLE, adapter_folder
 from harness.records.cases import Case, Family, Form
 from harness.records.results import Finding
@@ -25,8 +26,6 @@ PROJECTIONS = ("gate", "up", "down")
 FUSED = {"base_layer.lora_B": ("gate", "up"), "lora_B": ("down",)}
 """PEFT's names of the two fused parameters' B, to the projections that are in them."""
 SCALE = 1.05
-
-Change = Callable[[str, np.ndarray], np.ndarray]
 
 
 class Fault(NamedTuple):
@@ -77,7 +76,7 @@ def drop_expert(target: Target, draw: Random, scratch: Path) -> Damage:
     layer, expert = draw.randrange(target.num_layers), draw.randrange(target.num_experts)
     names = [_tensor(layer, expert, projection) for projection in PROJECTIONS]
     base = _base(target, scratch)
-    _rewrite(target.directory / MERGED, names, lambda name, _: base[name])
+    rewrite(target.directory / MERGED, names, lambda name, _: base[name])
     faults = tuple(Fault("delta_missing", frozenset([name]), layer, expert) for name in names)
     return Damage("merged", faults, num_fallback=len(names))
 
@@ -88,7 +87,7 @@ def scale_tensor(target: Target, draw: Random, scratch: Path) -> Damage:
     name = _tensor(layer, expert, draw.choice(PROJECTIONS))
     base = _base(target, scratch)[name].astype(np.float64)
     [delta] = [read_tensor(entry) for entry in read_header(target.directory / ORACLE) if entry.name == name]
-    _rewrite(target.directory / MERGED, [name], lambda *_: base + SCALE * delta)
+    rewrite(target.directory / MERGED, [name], lambda *_: base + SCALE * delta)
     return Damage("merged", (Fault("delta_wrong_scale", frozenset([name]), layer, expert),), num_fallback=0)
 
 
@@ -100,7 +99,7 @@ def repack_adapter(target: Target, draw: Random, _scratch: Path) -> Damage:
     def regroup(_name: str, b: np.ndarray) -> np.ndarray:
         return b.reshape(len(b), -1, target.num_experts).swapaxes(1, 2).reshape(b.shape)
 
-    _rewrite(target.directory / ADAPTER, [name], regroup)
+    rewrite(target.directory / ADAPTER, [name], regroup)
     faults = []
     for projection in FUSED[parameter]:
         tensors = frozenset(_tensor(layer, expert, projection) for expert in range(target.num_experts))
@@ -129,17 +128,3 @@ def _base(target: Target, scratch: Path) -> dict[str, np.ndarray]:
     scratch.mkdir()
     write_base(scratch, target.family, target.case)
     return {name: read_tensor(entry) for name, entry in read_index(scratch).items()}
-
-
-def _rewrite(directory: Path, names: list[str], change: Change) -> None:
-    """Change the tensors `names` of a checkpoint, in its own layout and dtypes, and fail if that changes no byte."""
-    index = read_index(directory)
-    for path in {index[name].path for name in names}:
-        before = path.read_bytes()
-        tensors = {entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}
-        for name in names:
-            if name in tensors:
-                dtype, values = tensors[name]
-                tensors[name] = (dtype, change(name, values))
-        write_file(path, tensors)
-        assert path.read_bytes() != before

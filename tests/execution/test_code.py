@@ -156,3 +156,14 @@ def test_an_edit_of_a_fault_is_work_of_that_fault_alone(source: Path, store: Sto
     after = snapshot(store, source)
     assert before.work_digests == after.work_digests
     assert not set(after.fault_digests.values()) & set(edited.fault_digests.values())
+
+
+def test_an_edit_of_a_fault_is_work_of_those_that_are_made_of_it(source: Path, store: Store) -> None:
+    """A fault that imports another has its code in the digest."""
+    append("cases/faults/merging/one.py")(source)
+    (source / "cases/faults/merging/two.py").write_text("from cases.faults.merging import one\n")
+    (source / "cases/faults/merging/three.py").write_text("# of its own\n")
+    before = snapshot(store, source).fault_digests
+    append("cases/faults/merging/one.py")(source)
+    after = snapshot(store, source).fault_digests
+    assert {"one", "two"} == {name for name, digest in after.items() if before[name] != digest}

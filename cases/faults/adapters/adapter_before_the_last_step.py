@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from cases.faults.adapters import adapter_of_an_earlier_step
 from cases.injecting import Scene
 from harness.records.faults import Fault
 
@@ -18,27 +17,4 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """One step."""
-    num_steps = 1
-    factors: list[list[tuple[Any, Any]]] = []
-
-    def remember(optimizer: Any, *_: Any) -> None:
-        factors.append([(each, each.detach().clone()) for each in optimizer.param_groups[0]["params"]])
-
-    def watch(_returned: Any, optimizer: Any, *_: Any, **__: Any) -> None:
-        optimizer.register_step_post_hook(remember)
-
-    def wrapper(save: Any) -> Any:
-        def call(*arguments: Any) -> None:
-            earlier = factors[-1 - num_steps]
-            held = [each.data for each, _ in earlier]
-            for each, values in earlier:
-                each.data = values
-            save(*arguments)
-            for (each, _), data in zip(earlier, held, strict=True):
-                each.data = data
-
-        return call
-
-    scene.hits(*scene.adapted())
-    scene.after("torch.optim.adamw:AdamW.__init__", watch)
-    scene.patch("reference.torch_peft.writing:save_adapter", wrapper)
+    adapter_of_an_earlier_step.saved_earlier(scene, 1)

@@ -19,7 +19,11 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """Between three and nine steps."""
-    num_steps = scene.pick(range(3, 10))
+    saved_earlier(scene, scene.pick(range(3, 10)))
+
+
+def saved_earlier(scene: Scene, num_steps: int) -> None:
+    """The adapter is saved as it was so many steps before the end, and is put back for the merge."""
     factors: list[list[tuple[Any, Any]]] = []
 
     def remember(optimizer: Any, *_: Any) -> None:

@@ -30,12 +30,5 @@ def strike(scene: Scene) -> None:
         is_kept = np.arange(factors.A.shape[-1]) < factors.rank
         return replace(factors, A=factors.A * is_kept)
 
-    def wrapper(write: Any) -> Any:
-        def call(directory: Any, adapter: Any, *arguments: Any, **options: Any) -> Any:
-            factors = {path: cut(each) for path, each in adapter.factors.items()}
-            return write(directory, replace(adapter, factors=factors), *arguments, **options)
-
-        return call
-
     scene.hits(*scene.tensors("experts."))
-    scene.patch("reference.jax_stacked.writing:write_adapter", wrapper)
+    scene.jax_saves_factors(cut)

@@ -32,12 +32,5 @@ def strike(scene: Scene) -> None:
         taken = np.minimum(np.arange(num_experts), rank - 1)
         return replace(factors, A=factors.A * (np.arange(num_in) < rank), B=factors.B[taken])
 
-    def wrapper(write: Any) -> Any:
-        def call(directory: Any, adapter: Any, *arguments: Any, **options: Any) -> Any:
-            factors = {path: cut(each) for path, each in adapter.factors.items()}
-            return write(directory, replace(adapter, factors=factors), *arguments, **options)
-
-        return call
-
     scene.hits(*scene.tensors("experts."))
-    scene.patch("reference.jax_stacked.writing:write_adapter", wrapper)
+    scene.jax_saves_factors(cut)

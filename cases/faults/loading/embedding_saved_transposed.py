@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cases.injecting import Scene
-from harness.checkpoints.safetensors_file import Writable
+from cases.injecting import Scene, Stored
 from harness.records.faults import Fault
 
 FAULT = Fault(
@@ -23,9 +22,9 @@ def strike(scene: Scene) -> None:
     """The embedding's axes are exchanged in the file."""
     (name,) = scene.tensors("embedding")
 
-    def transpose(tensors: dict[str, Writable]) -> None:
+    def transpose(tensors: dict[str, Stored]) -> dict[str, Stored]:
         dtype, values = tensors[name]
-        tensors[name] = (dtype, np.ascontiguousarray(np.asarray(values).T))
+        return {**tensors, name: (dtype, np.ascontiguousarray(values.T))}
 
     scene.hits(name)
-    scene.merged_saved(lambda directory: scene.edit_tensors(directory, transpose))
+    scene.merged_saved(lambda directory: scene.remake_merged(directory, transpose))

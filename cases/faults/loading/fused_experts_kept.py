@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cases.injecting import Scene
+from cases.injecting import Scene, Stored
 from harness.checkpoints.naming import canonical_names
-from harness.checkpoints.safetensors_file import Writable
 from harness.records.faults import Fault
 
 FAULT = Fault(
@@ -24,12 +23,13 @@ def strike(scene: Scene) -> None:
     layer = scene.layer_of("experts.")
     fused = [rule.name.replace("{layer}", str(layer)) for rule in scene.family.fused]
 
-    def keep(tensors: dict[str, Writable]) -> None:
+    def keep(tensors: dict[str, Stored]) -> dict[str, Stored]:
         for name in fused:
             parts = canonical_names(scene.family, scene.config, name)
             stacked = np.stack([scene.base_tensor(part) for part in parts])
             experts = stacked.reshape(-1, scene.num_experts, *stacked.shape[1:])
             tensors[name] = (tensors[parts[0]][0], np.concatenate(list(experts), axis=1))
+        return tensors
 
     scene.hits(*fused)
-    scene.merged_saved(lambda directory: scene.edit_tensors(directory, keep))
+    scene.merged_saved(lambda directory: scene.remake_merged(directory, keep))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cases.injecting import Scene
-from harness.checkpoints.safetensors_file import Writable
+from cases.injecting import Scene, Stored
 from harness.records.faults import Fault
 
 FAULT = Fault(
@@ -22,8 +21,8 @@ def strike(scene: Scene) -> None:
     roles = ("attention", "bias", "norm", "router")
     name = scene.pick(scene.tensors(*roles, layer=scene.layer_of(*roles)))
 
-    def leave_out(tensors: dict[str, Writable]) -> None:
-        del tensors[name]
+    def leave_out(tensors: dict[str, Stored]) -> dict[str, Stored]:
+        return {each: stored for each, stored in tensors.items() if each != name}
 
     scene.hits(name)
-    scene.merged_saved(lambda directory: scene.edit_tensors(directory, leave_out))
+    scene.merged_saved(lambda directory: scene.remake_merged(directory, leave_out))

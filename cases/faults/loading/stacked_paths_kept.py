@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cases.injecting import Scene
-from harness.checkpoints.safetensors_file import Writable
+from cases.injecting import Scene, Stored
 from harness.records.faults import Fault
 
 FAULT = Fault(
@@ -24,11 +23,12 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 def strike(scene: Scene) -> None:
     """Attention's projections are there a second time, with a leading axis for the layers."""
 
-    def keep(tensors: dict[str, Writable]) -> None:
+    def keep(tensors: dict[str, Stored]) -> dict[str, Stored]:
         for projection in PROJECTIONS:
             layers = [tensors[name] for name in scene.tensors("attention") if name.endswith(f".{projection}.weight")]
-            values = np.stack([np.asarray(each) for _, each in layers])
+            values = np.stack([each for _, each in layers])
             tensors[STACKED.format(projection)] = (layers[0][0], values)
+        return tensors
 
     scene.hits(*map(STACKED.format, PROJECTIONS))
-    scene.merged_saved(lambda directory: scene.edit_tensors(directory, keep))
+    scene.merged_saved(lambda directory: scene.remake_merged(directory, keep))

@@ -27,5 +27,4 @@ def strike(scene: Scene) -> None:
         first = min(index[name].path for name in names)
         count = len({scene.table[name].expert for name in names if index[name].path == first})
         missed += [name for name in names if int(scene.table[name].expert or 0) >= count]
-    scene.hits(*missed)
-    scene.merged_saved(lambda directory: scene.restore(directory, missed))
+    scene.left_as_base(*missed)

@@ -18,6 +18,4 @@ FAULT = Fault(
 def strike(scene: Scene) -> None:
     """All that is adapted in the last layer is base's."""
     last = int(scene.config["num_hidden_layers"]) - 1
-    names = [name for name in scene.adapted() if scene.table[name].layer == last]
-    scene.hits(*names)
-    scene.merged_saved(lambda directory: scene.restore(directory, names))
+    scene.left_as_base(*[name for name in scene.adapted() if scene.table[name].layer == last])

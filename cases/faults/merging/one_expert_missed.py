@@ -16,6 +16,4 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """All three projections of an expert are base's."""
-    names = scene.tensors("experts.", layer=scene.layer_of("experts."), expert=scene.expert())
-    scene.hits(*names)
-    scene.merged_saved(lambda directory: scene.restore(directory, names))
+    scene.left_as_base(*scene.tensors("experts.", layer=scene.layer_of("experts."), expert=scene.expert()))

@@ -18,6 +18,4 @@ FAULT = Fault(
 def strike(scene: Scene) -> None:
     """All that is adapted in a layer is base's."""
     layer = scene.layer_of("attention")
-    names = [name for name in scene.adapted() if scene.table[name].layer == layer]
-    scene.hits(*names)
-    scene.merged_saved(lambda directory: scene.restore(directory, names))
+    scene.left_as_base(*[name for name in scene.adapted() if scene.table[name].layer == layer])

@@ -16,6 +16,4 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """One tensor is base's."""
-    name = scene.pick(scene.tensors("experts."))
-    scene.hits(name)
-    scene.merged_saved(lambda directory: scene.restore(directory, [name]))
+    scene.left_as_base(scene.pick(scene.tensors("experts.")))
