@@ -66,6 +66,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Put every known bug in on purpose, and run two hundred clean trainings beside: who catches and names which."""
+    _install(session)
+    session.run("deltaproof", "faults", *(session.posargs or ["--controls", "200"]))
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Verify ten thousand damaged checkpoints; `-- --seed N --count 1` is one of them again."""
     _install(session)

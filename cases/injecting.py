@@ -1,7 +1,7 @@
-"""Puts a fault of `cases/faults/` into a job: draws where it hits, patches what it patches, and takes it out again.
+"""Puts a fault (or a variation, which must not matter) into a job, and takes it out again.
 
-Into what the job saves, into one function of its stack, or into what surrounds it; never into a check. Runs inside
-cells; knows no verdict.
+It draws where it hits, and patches what it patches: what the job saves, one function of its stack, or what surrounds
+it; never a check. Runs inside cells; knows no verdict.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import os
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from random import Random
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import cases.faults
+import cases.variations
 from harness.checkpoints.configs import effective_config
 from harness.checkpoints.naming import CanonicalTensor, module_table, roles_of
-from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor, write_file
+from harness.checkpoints.safetensors_file import SINGLE_FILE, Writable, read_header, read_index, read_tensor, write_file
 from harness.errors import CaseError
 from harness.metrics.observed import ORACLE
 from harness.records.cases import Stack
@@ -32,12 +34,17 @@ from harness.records.jobs import Hit, ReadJob, WriteJob
 ADAPTER_FILE = "adapter_model.safetensors"
 Change = Callable[[str, np.ndarray], np.ndarray]
 """(name, float32 values) → the values that are stored in their place."""
+Stored = tuple[str, np.ndarray]
+"""How safetensors calls the dtype, and float32 values."""
 
 
-def modules() -> dict[str, ModuleType]:
-    """Every fault's module by the fault's name. Raises CaseError where two have one name."""
+def modules(*packages: ModuleType) -> dict[str, ModuleType]:
+    """Every module of the faults (or of these packages) by its name. Raises CaseError where two have one name."""
     found: dict[str, ModuleType] = {}
-    for module in pkgutil.walk_packages(cases.faults.__path__, prefix=f"{cases.faults.__name__}."):
+    for module in chain.from_iterable(
+        pkgutil.walk_packages(package.__path__, prefix=f"{package.__name__}.")
+        for package in packages or (cases.faults,)
+    ):
         name = module.name.rpartition(".")[-1]
         if module.ispkg:
             continue
@@ -54,7 +61,7 @@ def struck(job: WriteJob | ReadJob, stack: Stack) -> Iterator[Callable[[], Hit |
         yield lambda: None
         return
     scene = Scene(job, stack)
-    modules()[job.strike.fault].strike(scene)
+    modules(cases.faults, cases.variations)[job.strike.fault].strike(scene)
     with scene.applied():
         yield lambda: scene.hit
 
@@ -149,6 +156,46 @@ class Scene:
         """`do` with the folder of the adapter (each dialect's), once the stack has saved it."""
         self._saved("save_adapter", do)
 
+    def before_merge(self, do: Callable[[Any], None]) -> None:
+        """`do` with the trained model once its adapter is saved: what it changes there, the merge alone is made of."""
+
+        def change(saved: Any, trained: Any, *_: Any) -> Any:
+            do(trained)
+            return saved
+
+        self.after(f"reference.{self.stack}.writing:save_adapter", change)
+
+    def merge_deltas(self, change: Callable[[Any, Any], Any]) -> None:
+        """The merge alone adds `change(module, delta)` for each delta that PEFT makes: a tensor for a tensor."""
+
+        def replace(module: Any) -> None:
+            made = module.get_delta_weight
+            module.get_delta_weight = lambda *arguments, **options: change(module, made(*arguments, **options))
+
+        def each(trained: Any) -> None:
+            for module in trained.modules():
+                if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight"):
+                    replace(module)
+
+        self.before_merge(each)
+
+    def config_read(self, edit: Callable[[Any], object]) -> None:
+        """`edit` of each configuration that transformers has read, before a model is made of it."""
+
+        def change(read: Any, *_arguments: Any, **_options: Any) -> Any:
+            edit(read[0] if isinstance(read, tuple) else read)
+            return read
+
+        self.after("transformers:PretrainedConfig.from_dict", change)
+
+    def jax_loads(self, names: Sequence[str], change: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Of these tensors, `change(stored values)` is what the JAX stack puts into its model when it loads one."""
+        self._jax_places(names, "write", lambda write: lambda values: write(change(values)))
+
+    def jax_saves(self, names: Sequence[str], change: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Of these tensors, `change(what is to be stored)` is what the JAX stack saves."""
+        self._jax_places(names, "read", lambda read: lambda: change(read()))
+
     def environment(self, name: str, value: str | None) -> None:
         """A variable of the environment, or none of that name."""
         self._environment[name] = value
@@ -179,6 +226,19 @@ class Scene:
                 setattr(owner, attribute, type(held)(wrapper(held.__func__)) if is_bound else wrapper(held))
             yield
 
+    def _jax_places(self, names: Sequence[str], method: str, wrapper: Callable[[Any], Any]) -> None:
+        """The loader and the saver share this table. What is observed of a model is read through another name of it."""
+
+        def struck_place(place: Any) -> SimpleNamespace:
+            methods = {"read": place.read, "write": place.write}
+            methods[method] = wrapper(methods[method])
+            return SimpleNamespace(view=place.view, shape=place.shape, **methods)
+
+        def places(found: dict[str, Any], *_arguments: Any, **_options: Any) -> dict[str, Any]:
+            return {name: struck_place(place) if name in names else place for name, place in found.items()}
+
+        self.after("reference.jax_stacked.checkpoints:places", places)
+
     def _saved(self, function: str, do: Callable[[Path], None]) -> None:
         def damage(returned: Any, *arguments: Any, **_options: Any) -> Any:
             do(Path(arguments[-1]))
@@ -208,6 +268,20 @@ class Scene:
             return np.asarray(change(self.base_tensor(name).astype(np.float64), delta))
 
         rewrite(directory, names, changed)
+
+    def edit_tensors(self, directory: Path, edit: Callable[[dict[str, Writable]], object]) -> None:
+        """A checkpoint of one file after `edit` of what it holds: name to dtype and float32 values."""
+        path = directory / SINGLE_FILE
+        tensors: dict[str, Writable] = {entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}
+        edit(tensors)
+        write_file(path, tensors)
+
+    def remake_adapter(self, directory: Path, remake: Callable[[dict[str, Stored]], Mapping[str, Stored]]) -> None:
+        """The tensors of a saved adapter as `remake` gives them: under other names, fewer, or in other dtypes."""
+        path = directory / ADAPTER_FILE
+        before = path.read_bytes()
+        write_file(path, remake({entry.name: (entry.dtype, read_tensor(entry)) for entry in read_header(path)}))
+        assert path.read_bytes() != before, f"{path} is as it was: nothing was damaged"
 
     def edit_json(self, path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
         """A JSON file after `edit` of what it holds."""

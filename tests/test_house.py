@@ -94,6 +94,17 @@ def test_the_outside_world_imports_nothing_of_the_inside(name: str) -> None:
     assert set() == {module.split(".")[0] for module in imports(name)} & (INSIDE_WORLD | {"reference", "cases"})
 
 
+@pytest.mark.parametrize("name", modules("cases/faults", "cases/variations", "cases/injecting.py"))
+def test_faults_are_read_where_no_stack_is(name: str) -> None:
+    """What they patch they import when they strike: the outside world reads what they say of themselves."""
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    named = {each.name for node in top if isinstance(node, ast.Import) for each in node.names}
+    named |= {str(node.module) for node in top if isinstance(node, ast.ImportFrom)}
+    assert set() == {module.split(".")[0] for module in named} & (INSIDE_WORLD | {"jaxlib", "optax", "pytest"})
+    assert not any(module.startswith(f"reference.{stack}") for module in named for stack in STACKS)
+
+
 @pytest.mark.parametrize("name", SHARED)
 def test_what_the_stacks_share_imports_none_of_them(name: str) -> None:
     """Every module beside the stacks' folders runs in every cell, and is named by the import rule that says so."""

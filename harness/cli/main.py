@@ -16,7 +16,7 @@ import typer
 from harness.cli.console import stderr
 from harness.errors import DeltaproofError, EnvironmentBuildError, ExitCode
 
-VERBS = ("verify", "run", "faults", "plan", "compare", "doctor", "report")
+VERBS = ("verify", "run", "faults", "calibrate", "plan", "compare", "doctor", "report")
 """Each a module of this folder, with a function of its name, or an `app` of several."""
 
 

@@ -33,10 +33,10 @@ INSIDE = (
 )
 """Files and folders that travel, relative to the folder in which the `harness` package lies."""
 
-FAULTS, INJECTING = "cases/faults/", "cases/injecting.py"
-"""What puts faults into jobs on purpose: it decides what those artifacts hold, and no others."""
+FAULTS, INJECTING = ("cases/faults/", "cases/variations/"), "cases/injecting.py"
+"""What puts faults and variations into jobs on purpose: it decides what those artifacts hold, and no others."""
 
-NOT_WORK = ("harness/judging/", "harness/planning/", FAULTS, INJECTING)
+NOT_WORK = ("harness/judging/", "harness/planning/", *FAULTS, INJECTING)
 """What travels but changes no artifact: the judge is asked again outside, and plans reach a cell as records."""
 
 _LEFT_OUT = ("__pycache__", "tests", "out")

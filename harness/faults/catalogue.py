@@ -6,10 +6,14 @@ import importlib
 from collections.abc import Mapping
 
 from harness.errors import CaseError
-from harness.records.faults import Fault
+from harness.judging.advice import ADVICE
+from harness.records.faults import CHECKS, Fault
 from harness.runs.request import Catalogue
+from harness.verify.verdicts import VERDICTS
 
 DTYPES = frozenset({"float32", "bfloat16"})
+KINDS = frozenset({*ADVICE, *VERDICTS, "refused"})
+"""What the judge and `verify` call what they find; "refused" is what `verify` cannot read."""
 INJECTING = "cases.injecting"
 """By name: it lies in the inside world, whose packages it imports when a fault strikes and not before."""
 
@@ -29,7 +33,7 @@ def load_faults(catalogue: Catalogue) -> Mapping[str, Fault]:
 def check(name: str, fault: Fault, catalogue: Catalogue) -> None:
     """Raise CaseError if the fault is not one that could be put into a job and caught."""
     where = f"fault {name}"
-    cases = {case.name: case for case in catalogue.cases}
+    cases = {case.name: case for case in (*catalogue.cases, *catalogue.fault_cases)}
     rows = {cell.name for cell in catalogue.matrix.cells}
     for case in fault.cases:
         if case not in cases:
@@ -40,6 +44,10 @@ def check(name: str, fault: Fault, catalogue: Catalogue) -> None:
         raise CaseError("a fault says what really happened, and where", where=where)
     if not fault.names:
         raise CaseError("no check must catch it", where=where, expected="at least one in `names`")
+    if unknown := sorted(set[str](fault.names) - set(CHECKS)):
+        raise CaseError("unknown check", where=where, expected=", ".join(CHECKS), got=unknown[0])
+    if unknown := sorted(set(fault.names.values()) - KINDS):
+        raise CaseError("no check names such a kind", where=where, got=unknown[0])
     if fault.form and set(fault.names) != {fault.form}:
         raise CaseError(
             "what is put into a read is seen by that read alone", where=where, expected=fault.form, got=str(fault.names)

@@ -12,7 +12,7 @@ from harness.metrics.observed import MERGED
 from harness.records.faults import Check
 from harness.records.results import Finding, Location, Result
 from harness.runs.results import Context, ended_of, read_result, write_result
-from harness.verify import Verdict, verify
+from harness.verify import verify
 
 ADAPTERS = "adapter*"
 
@@ -28,11 +28,8 @@ class Said:
     findings: tuple[Finding, ...]
     message: str = ""
     """The end of a crash."""
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether it says that all is well."""
-        return self.verdict in ("PASS", Verdict.CONTAINS)
+    metrics: tuple[str, ...] = ()
+    """Of the gates that failed."""
 
     @property
     def is_crash(self) -> bool:
@@ -64,6 +61,7 @@ def _judged(check: Check, result: Result) -> Said:
         cause=judgement.cause,
         findings=judgement.findings,
         message=last[0],
+        metrics=tuple(each.metric for each in judgement.checks if each.verdict == "FAIL"),
     )
 
 

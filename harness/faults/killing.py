@@ -9,8 +9,9 @@ from harness.checkpoints.naming import module_table
 from harness.faults.checking import Said
 from harness.faults.naming import unnamed
 from harness.faults.planning import Planned
-from harness.records.faults import CheckedFault, Control, Fault, FaultResult, StruckCase
+from harness.records.faults import CHECKS, CheckedFault, Control, Fault, FaultResult, StruckCase
 from harness.records.jobs import Hit
+from harness.verify.report import Verdict
 
 
 def struck_case(planned: Planned, fault: Fault, hit: Hit | None, said: Sequence[Said], seed: int) -> StruckCase:
@@ -19,8 +20,8 @@ def struck_case(planned: Planned, fault: Fault, hit: Hit | None, said: Sequence[
     checks = []
     for each in said:
         kind = fault.names.get(each.check) if hit is not None else None
-        caught = not each.is_quiet and (fault.crashes or not each.is_crash)
-        message = each.message or each.cause
+        caught = each.verdict != expected_of(fault.clean)[each.check] and (fault.crashes or not each.is_crash)
+        message = (each.message or each.cause) if kind else ""
         if caught and kind and hit is not None:
             message = unnamed(kind, hit, each.findings, table)
         named = caught and bool(kind) and not message
@@ -34,6 +35,7 @@ def struck_case(planned: Planned, fault: Fault, hit: Hit | None, said: Sequence[
                 caught=caught,
                 named=named,
                 message=message,
+                metrics=each.metrics,
             )
         )
     owed = [check for check in checks if check.is_owed]
@@ -69,14 +71,27 @@ def fault_result(name: str, fault: Fault, cases: Sequence[StruckCase]) -> FaultR
 
 
 def control(planned: Planned, said: Sequence[Said]) -> Control:
-    """A clean run: whatever is not quiet is an alarm, and so is one of which nothing was said."""
-    alarms = tuple(f"{each.check} {each.result}: {each.verdict} {each.cause}" for each in said if not each.is_quiet)
+    """A clean run: whatever is not quiet is an alarm, and so is one of which nothing was said.
+
+    Where the training is too weak on purpose, a judge that passes it claims what it could not see.
+    """
+    expected = expected_of(planned.clean)
+    alarms = tuple(
+        f"{each.check} {each.result}: {each.verdict} {each.cause}, expected {expected[each.check]}"
+        for each in said
+        if each.verdict != expected[each.check]
+    )
     return Control(
         case=planned.write.case.name,
         seed=planned.write.case.seed,
         num_checks=len(said),
         alarms=alarms or (() if said else ("nothing was checked",)),
     )
+
+
+def expected_of(clean: str) -> dict[str, str]:
+    """What each check says of a run without any fault."""
+    return {**dict.fromkeys(CHECKS, clean), "verify": Verdict.CONTAINS}
 
 
 def by_fault(cases: Mapping[str, Sequence[StruckCase]], faults: Mapping[str, Fault]) -> tuple[FaultResult, ...]:

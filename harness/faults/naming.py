@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 from harness.checkpoints.naming import CanonicalTensor
 from harness.records.jobs import Hit
@@ -14,11 +16,17 @@ def unnamed(kind: str, hit: Hit, findings: Sequence[Finding], table: Mapping[str
     found = [finding for finding in findings if finding.kind == kind]
     if not found:
         return f"expected {kind}, got {', '.join(sorted({finding.kind for finding in findings})) or 'nothing'}"
-    if hit.field and not any(finding.where.tensor == hit.field for finding in found):
+    if hit.field and not any(_says(finding, hit.field) for finding in found):
         return f"expected the field {hit.field}, got {_places(found)}"
-    if hit.file and not any(hit.file in (finding.expected, finding.where.tensor) for finding in found):
+    if hit.file and not any(_says(finding, PurePosixPath(hit.file).name) for finding in found):
         return f"expected the file {hit.file}, got {_places(found)}"
     return _unnamed_tensors(hit.tensors, found, table) if hit.tensors else ""
+
+
+def _says(finding: Finding, name: str) -> bool:
+    """As what it is about, or in its words: there are findings of `verify` that have no other place for it."""
+    word = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+    return any(word.search(text) for text in (finding.where.tensor, finding.expected, finding.message))
 
 
 def _unnamed_tensors(tensors: Sequence[str], found: Sequence[Finding], table: Mapping[str, CanonicalTensor]) -> str:

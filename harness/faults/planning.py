@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 from harness.checkpoints.dialects import routes_of
 from harness.records.cases import Case, Family, Stack
@@ -22,6 +23,8 @@ class Planned:
 
     fault: str
     """Empty for a control."""
+    clean: str = "PASS"
+    """What the judges must say of a control."""
     write: PlannedWrite
     reads: tuple[PlannedRead, ...]
 
@@ -33,33 +36,40 @@ def plan_faults(
 
     `wanted` chooses by "fault case".
     """
-    cases = {case.name: case for case in catalogue.cases}
+    cases = {case.name: case for case in (*catalogue.cases, *catalogue.fault_cases)}
     stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
-    struck, used = [], dict[tuple[str, str], Case]()
+    struck, used = [], dict[tuple[str, str], tuple[Case, str]]()
     for name, fault in faults.items():
         for case_name in fault.cases:
-            if not wanted(f"{name} {case_name}"):
+            case = changed(cases[case_name], fault)
+            if not wanted(f"{name} {case.name}"):
                 continue
-            case = cases[case_name]
-            used[case_name, fault.row] = case
+            used[case.name, fault.row] = case, fault.clean
             family, stack = catalogue.families[case.family], stacks[fault.row]
             struck.append(_struck(name, fault, case, family, stack, seed))
-    controls = [_clean(case, catalogue.families[case.family], row, stacks[row]) for (_, row), case in used.items()]
-    for number, ((_, row), case) in zip(range(num_controls), _again(used), strict=False):
+    controls = [
+        _clean(case, catalogue.families[case.family], row, stacks[row], clean)
+        for (_, row), (case, clean) in used.items()
+    ]
+    passing = [(row, case) for (_, row), (case, clean) in used.items() if clean == "PASS"]
+    for number, (row, case) in zip(range(num_controls), cycle(passing), strict=False):
         other_seed = FIRST_CONTROL_SEED + number
         twin = replace(case, name=f"{case.name}-seed{other_seed}", seed=other_seed)
-        controls.append(_clean(twin, catalogue.families[case.family], row, stacks[row]))
+        controls.append(_clean(twin, catalogue.families[case.family], row, stacks[row], "PASS"))
     return tuple(struck), tuple(controls)
 
 
-def _again(used: Mapping[tuple[str, str], Case]) -> Iterable[tuple[tuple[str, str], Case]]:
-    while used:
-        yield from used.items()
+def changed(case: Case, fault: Fault) -> Case:
+    """The case as the fault wants it: under a name of its own if it is another."""
+    if not fault.changes:
+        return case
+    words = "-".join(f"{key}_{value:g}" for key, value in fault.changes.items())
+    return replace(case, name=f"{case.name}-{words}", **fault.changes)
 
 
-def _clean(case: Case, family: Family, row: str, stack: Stack) -> Planned:
+def _clean(case: Case, family: Family, row: str, stack: Stack, clean: str) -> Planned:
     write = PlannedWrite(case=case, family=family, cell=row)
-    return Planned(fault="", write=write, reads=_reads(write, stack))
+    return Planned(fault="", write=write, reads=_reads(write, stack), clean=clean)
 
 
 def _struck(name: str, fault: Fault, case: Case, family: Family, stack: Stack, seed: int) -> Planned:

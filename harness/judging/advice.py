@@ -45,6 +45,7 @@ ADVICE = {
     "generation_config_missing": "Without it a reload stops at other tokens: save model.generation_config too.",
     "file_missing": "Save it beside the weights: without it the form cannot be reloaded as it was.",
     "tokenizer_changed": "Save the tokenizer too: without it a reload cannot make the tokens that were trained on.",
+    "logits_not_finite": "The model computes no numbers though its weights are: look at the first stage that diverges.",
     "logits_differ": "The weights agree and the outputs do not: look at the first stage that diverges.",
     "samples_differ": "Look at the first token that differs and how near its runner-up was.",
     "no_signal": "Nothing was learnt that a fault could destroy: train longer, or with a higher learning rate.",

@@ -21,7 +21,7 @@ from harness.records.results import Check, Finding, Location
 
 SAME_DIRECTION = 0.05
 """How far a residual may be from a pure multiple of the delta, relative to the delta, and still be called a scale."""
-SYMPTOMS = {"logits_differ", "samples_differ", "no_signal", "not_measured"}
+SYMPTOMS = {"logits_not_finite", "logits_differ", "samples_differ", "no_signal", "not_measured"}
 """Kinds that only say that something is wrong: left out of a cause that has a better name."""
 
 
@@ -43,7 +43,7 @@ def find(observed: Observed, checks: Sequence[Check]) -> tuple[Finding, ...]:
             for name, expected, got in inventory.changed_fields(observed)
         ]
     if "keys_unplaced" in failed:
-        findings += _keys(observed)
+        findings += _keys(observed, _roles(observed))
     if observed.weights is not None:
         residual = next((check for check in checks if check.metric == "weight_residual_max"), None)
         tolerance = 0.0 if residual is None or residual.tolerance is None else residual.tolerance
@@ -107,7 +107,7 @@ def stable_words(message: str) -> str:
     return " ".join(re.findall(r"[A-Za-z_]{2,}", words)[:8])
 
 
-def _keys(observed: Observed) -> list[Finding]:
+def _keys(observed: Observed, roles: dict[str, CanonicalTensor]) -> list[Finding]:
     found = []
     loading = observed.answer.loading
     for kind, names in (
@@ -120,8 +120,20 @@ def _keys(observed: Observed) -> list[Finding]:
             groups[_pattern(name)].append(name)
         for pattern, members in sorted(groups.items()):
             text = f"{len(members)} keys like {pattern} were reported {kind.removeprefix('keys_')} by the loader"
-            found.append(Finding(kind=kind, message=text, where=Location(tensor=members[0]), num_alike=len(members)))
+            found.append(Finding(kind=kind, message=text, where=_place(members, roles), num_alike=len(members)))
     return found
+
+
+def _place(names: Sequence[str], roles: dict[str, CanonicalTensor]) -> Location:
+    """The first of the tensors; a layer or an expert is named only where all of them have it."""
+    places = [roles.get(name) for name in names]
+    layers = {place.layer if place is not None else None for place in places}
+    experts = {place.expert if place is not None else None for place in places}
+    return Location(
+        tensor=names[0],
+        layer=layers.pop() if len(layers) == 1 else None,
+        expert=experts.pop() if len(experts) == 1 else None,
+    )
 
 
 def _weights(observed: Observed, table: WeightTable, tolerance: float) -> list[Finding]:
@@ -163,7 +175,8 @@ def _kind(table: WeightTable, row: int) -> str:
     recovered, residual = float(table.recovered[row]), float(table.residual_norm[row]) / delta
     if not table.changed[row]:
         return "delta_missing"
-    if abs(residual - abs(1 - recovered)) > SAME_DIRECTION * max(residual, SAME_DIRECTION):
+    beside = max(residual**2 - (1 - recovered) ** 2, 0.0) ** 0.5
+    if beside > SAME_DIRECTION * max(abs(recovered), SAME_DIRECTION) or beside > abs(1 - recovered):
         return "delta_wrong_values"
     if abs(recovered) < SAME_DIRECTION:
         return "delta_missing"
@@ -218,7 +231,7 @@ def _coverage(observed: Observed) -> list[Finding]:
             verb = "asked for and not adapted" if kind == "coverage_lost" else "adapted without being asked for"
             total = sum(1 for name in asked if name in roles and roles[name].role == role)
             text = f"{len(members)} of {total} tensors of {role} are {verb}"
-            found.append(Finding(kind=kind, message=text, where=Location(tensor=members[0]), num_alike=len(members)))
+            found.append(Finding(kind=kind, message=text, where=_place(members, roles), num_alike=len(members)))
     return found
 
 
@@ -304,7 +317,7 @@ def _symptoms(checks: Sequence[Check], failed: dict[str, Check]) -> list[Finding
     found = []
     if "logits_not_finite" in failed:
         found.append(
-            Finding(kind="non_finite", message="logits are not numbers: " + failed["logits_not_finite"].message)
+            Finding(kind="logits_not_finite", message="logits are not numbers: " + failed["logits_not_finite"].message)
         )
     logits = [check for metric, check in failed.items() if metric.startswith("kl_")]
     if logits:

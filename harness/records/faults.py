@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from harness.records.cases import Form
 
@@ -28,6 +28,10 @@ class Fault:
     """None: while a cell writes. Else: while it reads this form of a write that is clean."""
     cases: tuple[str, ...]
     """The cases that it is put into: each dtype in which it can exist."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of these cases that are otherwise here, such as the number of steps: then they are cases of their own."""
+    clean: Literal["PASS", "INCONCLUSIVE"] = "PASS"
+    """What the judges say of the same without the fault: INCONCLUSIVE where a training is too weak on purpose."""
     only: str = ""
     """Why it cannot exist in the dtypes that are not among the cases'; empty where it is in both."""
     row: str = "r1"
@@ -53,7 +57,9 @@ class CheckedFault:
     named: bool
     """Caught, and by the kind that was asked for, with the very tensors, field or file that were hit."""
     message: str = ""
-    """Of the finding, or why it is not as it should be."""
+    """Why it is not named; empty if it is, or need not be."""
+    metrics: tuple[str, ...] = ()
+    """Those of the judge's gates that failed; `verify` has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

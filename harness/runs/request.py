@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from harness.errors import CaseError
 from harness.planning.cases import load_cases
 from harness.planning.families import load_families
 from harness.planning.known import load_known
@@ -42,6 +43,8 @@ class Catalogue:
     families: Mapping[str, Family]
     cases: tuple[Case, ...]
     known: Mapping[str, KnownOutcome]
+    fault_cases: tuple[Case, ...] = ()
+    """What faults are put into beside `cases`: no part of the matrix."""
 
 
 def load_catalogue(directory: Path | None = None) -> Catalogue:
@@ -52,4 +55,7 @@ def load_catalogue(directory: Path | None = None) -> Catalogue:
     cases = load_cases(root / "roundtrips", families)
     names = {case.name for case in cases}
     known = load_known(root / "known.toml", names, {cell.name for cell in matrix.cells} | {HERE})
-    return Catalogue(matrix=matrix, families=families, cases=cases, known=known)
+    more = load_cases(root / "faults", families) if any((root / "faults").glob("*.toml")) else ()
+    if twice := sorted(names & {case.name for case in more}):
+        raise CaseError("this case is declared twice", where=f"faults: {twice[0]}")
+    return Catalogue(matrix=matrix, families=families, cases=cases, known=known, fault_cases=more)

@@ -105,7 +105,7 @@ def _as_pattern(path: str) -> str:
 
 
 def _linears(model: Any) -> set[str]:
-    return {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    return {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | torch.nn.Embedding)}
 
 
 def _suffixes(path: str) -> list[str]:

@@ -139,3 +139,20 @@ def test_the_worker_needs_nothing_but_the_copy(store: Store, tmp_path: Path) -> 
         check=True,
     )
     assert str(code.directory / "harness" / "worker.py") == done.stdout.strip()
+
+
+def test_an_edit_of_a_fault_is_work_of_that_fault_alone(source: Path, store: Store) -> None:
+    """The toolkit's is of all faults; neither is of the jobs that have none."""
+    for name in ("merging/one.py", "merging/two.py"):
+        append(f"cases/faults/{name}")(source)
+    append("cases/injecting.py")(source)
+    before = snapshot(store, source)
+    assert {"one", "two"} == before.fault_digests.keys()
+    append("cases/faults/merging/one.py")(source)
+    edited = snapshot(store, source)
+    assert before.work_digests == edited.work_digests
+    assert {"one"} == {name for name, digest in edited.fault_digests.items() if before.fault_digests[name] != digest}
+    append("cases/injecting.py")(source)
+    after = snapshot(store, source)
+    assert before.work_digests == after.work_digests
+    assert not set(after.fault_digests.values()) & set(edited.fault_digests.values())

@@ -206,3 +206,21 @@ def test_two_runs_at_once_do_no_harm(bench: Bench) -> None:
         assert {""} == {outcome["error"] for outcome in outcomes_of(output).values()}
     assert 12 == len(bench.done())
     assert [] == list(bench.out.rglob("*.partial-*"))
+
+
+def test_a_cell_that_is_alone_has_both_slots(bench: Bench) -> None:
+    """Its jobs are shared by two processes where there are many; each job is done once, and every outcome is there."""
+    names = [f"case{number}" for number in range(25)]
+    execution = bench.run(["r1"], names)
+    writers = [each for each in execution.processes if each.phase == "write"]
+    assert [12, 13] == sorted(each.num_jobs for each in writers)
+    assert 25 == len(execution.writes) == len(execution.reads)
+    assert not any(outcome.error for outcome in (*execution.writes.values(), *execution.reads.values()))
+    assert 50 == len(bench.done())
+
+
+def test_few_jobs_are_not_worth_a_second_process(bench: Bench) -> None:
+    """Nor is there a slot for one where two cells work."""
+    assert 1 == len([each for each in bench.run(["r1"], ["one", "two"]).processes if each.phase == "write"])
+    names = [f"case{number}" for number in range(25)]
+    assert 2 == len([each for each in bench.run(["r1", "r2"], names).processes if each.phase == "write"])

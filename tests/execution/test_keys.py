@@ -9,7 +9,7 @@ import pytest
 
 from harness.execution.keys import base_key, read_key, write_key
 from harness.records.cases import AdapterSpec, SaveSpec
-from harness.records.jobs import PlannedRead, PlannedWrite
+from harness.records.jobs import PlannedRead, PlannedWrite, Strike
 from tests.execution.plans import FAMILY, case
 
 CASE = case("one")
@@ -96,3 +96,22 @@ def test_a_base_is_shared_by_cases_that_want_the_same_one() -> None:
     assert key != base_key(FAMILY, replace(CASE, dtype="bfloat16"), work_digest="w")
     assert key != base_key(FAMILY, replace(CASE, config={"hidden_size": 8}), work_digest="w")
     assert key != base_key(FAMILY, CASE, work_digest="v")
+
+
+def test_a_strike_is_in_the_key_with_its_code() -> None:
+    """Another fault, another seed, an edited fault: another artifact. Without a strike the digest is not asked."""
+    strike = Strike(fault="one", seed=0)
+    strikes = [None, strike, replace(strike, seed=1), replace(strike, fault="two")]
+    for key, job, digests in ((write_key, WRITE, WRITE_DIGESTS), (read_key, READ, READ_DIGESTS)):
+        keys = {key(replace(job, strike=each), **digests, fault_digest="f") for each in strikes}  # type: ignore[operator]
+        keys.add(key(replace(job, strike=strike), **digests, fault_digest="edited"))  # type: ignore[operator]
+        assert 5 == len(keys)
+        assert key(job, **digests, fault_digest="f") == key(job, **digests)  # type: ignore[operator]
+
+
+def test_a_read_of_a_struck_write_is_another_read() -> None:
+    """Its id names the write, and what it reads has another digest anyway."""
+    struck = replace(READ, written_strike=Strike(fault="one", seed=0))
+    assert ("one@r1+one>merged>r2", "one@r1+one") == (struck.id, struck.written_id)
+    assert read_key(READ, **READ_DIGESTS) != read_key(struck, **READ_DIGESTS)
+    assert "one@r1>merged>r2+two" == replace(READ, strike=Strike(fault="two", seed=0)).id

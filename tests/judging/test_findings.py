@@ -133,6 +133,40 @@ def test_a_scale_of_a_twentieth_more_is_found_in_float32() -> None:
     assert "recovered 1.0000, residual 0" == found.findings[0].expected
 
 
+def off_beside(size: float, along: float) -> Damage:
+    """The delta of one tensor is `along` times itself, and `size` times itself in another direction."""
+
+    def damage(got: Weights, base: Weights, deltas: Weights) -> None:
+        delta = deltas[EXPERT_3].astype(np.float64)
+        beside = np.roll(delta, 1) - delta * (np.vdot(np.roll(delta, 1), delta) / np.vdot(delta, delta))
+        beside *= np.linalg.norm(delta) / np.linalg.norm(beside)
+        got[EXPERT_3] = (base[EXPERT_3] + along * delta + size * beside).astype(np.float32)
+
+    return damage
+
+
+@pytest.mark.parametrize(("size", "along"), [(3e-3, 1.0), (0.1, 0.001), (0.5, 0.02), (1.0, 1.0), (2.0, 0.0)])
+def test_what_is_off_beside_the_delta_is_no_scale_and_not_missing(size: float, along: float) -> None:
+    """Digits lost in another dtype, a delta of other factors: little or much of it, with the true one in it or not."""
+    found = damaged(off_beside(size, along))
+    assert ("FAIL", "delta_wrong_values experts.gate") == (found.verdict, found.cause)
+
+
+@pytest.mark.parametrize(("along", "kind"), [(0.02, "delta_missing"), (0.5, "delta_wrong_scale")])
+def test_a_little_off_beside_a_multiple_is_still_a_multiple(along: float, kind: str) -> None:
+    """As the rounding of a merge leaves it."""
+    assert f"{kind} experts.gate" == damaged(off_beside(2e-3, along)).cause
+
+
+def test_logits_that_are_no_numbers_are_a_symptom_of_weights_that_are_none() -> None:
+    """The tensor is the culprit, and the only one."""
+    reloaded = make_outputs(np.full_like(make_logits(3), np.nan))
+    found = damaged(spoiled, reloaded=reloaded)
+    assert "non_finite experts.gate" == found.cause
+    assert {"non_finite", "logits_not_finite"} <= {finding.kind for finding in found.findings}
+    assert "logits_not_finite" in judged(make_read(reloaded=reloaded)).cause
+
+
 def test_exchanged_experts_are_wrong_values_of_their_layer() -> None:
     """No scale explains them; both have one layer, and no expert is named where there are two."""
     (finding,) = damaged(exchanged).findings
@@ -229,6 +263,18 @@ def test_coverage_names_what_was_not_adapted() -> None:
     first = next(finding for finding in found.findings if finding.kind == "coverage_lost")
     assert "16 of 16 tensors of experts.down are asked for and not adapted" == first.message
     assert (16, "model.layers.0.mlp.experts.0.down_proj.weight") == (first.num_alike, first.where.tensor)
+    assert (None, None) == (first.where.layer, first.where.expert)
+
+
+def test_coverage_and_keys_name_the_layer_and_the_expert_that_all_of_them_have() -> None:
+    """One expert that was not adapted, one expert's keys that were not found."""
+    observed = make_write()
+    missed = [name for name in observed.answer.adapted if ".layers.1.mlp.experts.3." in name]
+    adapted = tuple(name for name in observed.answer.adapted if name not in missed)
+    found = judged(answered(observed, adapted=adapted)).findings
+    assert {(1, 3)} == {(each.where.layer, each.where.expert) for each in found if each.kind == "coverage_lost"}
+    found = judged(answered(make_read(), loading=LoadReport(missing=tuple(missed)))).findings
+    assert {(1, 3)} == {(each.where.layer, each.where.expert) for each in found if each.kind == "keys_missing"}
 
 
 def test_what_a_recipe_is_entitled_to_is_no_finding_either() -> None:

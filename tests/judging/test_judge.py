@@ -35,16 +35,21 @@ CRASH = Crash(stage="train", exception="ValueError", message="no", traceback="Tr
 def gate(metric: str, relation: str = "at_most", bound: float = 1.0, **changes: object) -> Gate:
     """A gate of routes in float32 that carries, unless `changes` say otherwise."""
     made = Gate(
-        metric=metric, kinds=("read",), dtypes=("float32",), relation=relation, bound=bound, noise="", nearest_fault="",
+        metric=metric, kinds=("read",), dtypes=("float32",), relation=relation, bound=bound, num_clean=0,
         evidence="",
     )  # type: ignore[arg-type]  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+def table_of(gates: tuple[Gate, ...]) -> GateTable:
+    """These gates, measured nowhere."""
+    return GateTable(device="cpu", measured_on="", command="", versions={}, gates=gates)
+
+
 SIGNAL = gate("signal", "at_least", 0.5, power=True)
 CARRIED, CONFIRMS = gate("carried"), gate("confirms", carries=False)
 SAMPLES = gate("samples", "all", 0.01)
-TABLE = GateTable(device="cpu", gates=(SIGNAL, CARRIED, CONFIRMS, SAMPLES))
+TABLE = table_of(gates=(SIGNAL, CARRIED, CONFIRMS, SAMPLES))
 
 
 def lose_delta(got: Weights, base: Weights, _deltas: Weights) -> None:
@@ -124,21 +129,21 @@ def test_a_gate_that_carries_must_find_its_metric() -> None:
     """A metric that says nothing at all is no pass; one that some models do not have may be silent."""
     assert "INCONCLUSIVE" == judged(without="carried").verdict
     assert "PASS" == judged(without="confirms").verdict
-    table = GateTable(device="cpu", gates=(SIGNAL, replace(CARRIED, optional=True)))
+    table = table_of(gates=(SIGNAL, replace(CARRIED, optional=True)))
     assert "PASS" == judge(make_read(), [CLEAN["signal"]], table).verdict
 
 
 def test_nothing_measured_is_inconclusive() -> None:
     """No measurements, and no gates, tell nothing."""
     assert "INCONCLUSIVE" == judge(make_read(), [], TABLE).verdict
-    assert "INCONCLUSIVE" == judge(make_read(), list(CLEAN.values()), GateTable(device="cpu", gates=())).verdict
+    assert "INCONCLUSIVE" == judge(make_read(), list(CLEAN.values()), table_of(gates=())).verdict
 
 
 def test_gates_stand_for_their_kind_and_dtype_alone() -> None:
     """A gate of writes, or of another dtype, is not asked; the same for this one is."""
     failing = [number("signal", 0.7), number("carried", 9.0)]
     for changes, expected in (({"kinds": ("write",)}, "PASS"), ({"dtypes": ("bfloat16",)}, "PASS"), ({}, "FAIL")):
-        table = GateTable(device="cpu", gates=(SIGNAL, replace(CARRIED, **changes)))  # type: ignore[arg-type]
+        table = table_of(gates=(SIGNAL, replace(CARRIED, **changes)))  # type: ignore[arg-type]
         assert expected == judge(make_read(), failing, table).verdict
 
 

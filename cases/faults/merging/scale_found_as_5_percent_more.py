@@ -8,7 +8,7 @@ from cases.injecting import Scene
 from harness.records.faults import Fault
 
 FAULT = Fault(
-    what="A merge scales by a number that is nearly right: every tensor changes, samples are equal, logits hardly move.",
+    what="A merge scales by a number that is nearly right: every tensor changes, and logits hardly move.",
     source="measured: docs/facts.md, faults in r1 (KL 3.1e-3, 48 of 48 tensors changed)",
     place="stack",
     cases=("qwen3_moe-float32-loop", "qwen3_moe-bfloat16-loop"),

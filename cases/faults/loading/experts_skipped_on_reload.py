@@ -1,0 +1,28 @@
+"""A reload skips every expert, because it looks for the stacked name before it stacks them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cases.injecting import Scene
+from harness.records.faults import Fault
+
+FAULT = Fault(
+    what="The same early test, where the base was loaded by a version that did not have it yet: the merged "
+    "checkpoint is right, and its reload has experts as the constructor draws them.",
+    source="NovaSky-AI/SkyRL #1079 and #1127: `key not in tensors` before the branch for experts (seeds 001 and 004)",
+    place="stack",
+    form="merged",
+    cases=("qwen3_moe-float32-loop", "qwen3_moe-bfloat16-loop"),
+    row="jax",
+    names={"merged": "delta_wrong_values"},
+)
+INIT_STD = 0.02
+
+
+def strike(scene: Scene) -> None:
+    """Whatever the checkpoint says, its experts are what the constructor draws."""
+    names = scene.tensors("experts.")
+    draw = np.random.default_rng(scene.draw.randrange(2**32))
+    scene.hits(*names)
+    scene.jax_loads(names, lambda values: draw.normal(0.0, INIT_STD, values.shape).astype(values.dtype))

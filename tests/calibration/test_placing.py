@@ -1,0 +1,109 @@
+"""A gate stands between noise and the nearest fault that its metric can tell; what it cannot tell is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.calibration.placing import APART, place
+from harness.calibration.policy import Policy
+from harness.calibration.samples import Sample
+from harness.errors import CaseError
+
+MOST = Policy(metric="m", kinds=("read",), dtypes=("float32",), relation="at_most", evidence="a test")
+LEAST = replace(MOST, relation="at_least")
+COUNT = replace(MOST, bound=0.0)
+SIZES = st.floats(1e-14, 1e3)
+
+
+def sample(value: float, fault: str = "", **changes: Any) -> Sample:
+    """One number."""
+    one = Sample(
+        metric="m", kind="read", dtype="float32", across_stacks=False, value=value, num_compared=9, result="r",
+        fault=fault,
+    )  # fmt: skip
+    return replace(one, **changes)
+
+
+def test_the_gate_is_in_the_middle() -> None:
+    """Geometrically, on one digit, towards the noise; the worst clean result counts, and the nearest fault."""
+    placed = place(MOST, [sample(1e-8), sample(4e-8)], [sample(1.0, "far"), sample(4e-2, "near")])
+    assert (4e-5, 4e-8, 2) == (placed.bound, placed.noise, placed.num_clean)
+    assert (4e-2, "near", True, ()) == (placed.nearest, placed.nearest_fault, placed.carries, placed.unseen)
+
+
+def test_a_share_that_may_not_fall_is_placed_the_other_way_round() -> None:
+    """The least clean one is its noise."""
+    placed = place(LEAST, [sample(0.9), sample(0.64)], [sample(0.01, "near"), sample(0.001, "far")])
+    assert (0.08, 0.64, 0.01, "near") == (placed.bound, placed.noise, placed.nearest, placed.nearest_fault)
+
+
+@given(noise=SIZES, fault=SIZES)
+def test_a_placed_gate_passes_what_is_clean_and_fails_the_fault(noise: float, fault: float) -> None:
+    """Or, where the two overlap, it fails nobody: then it carries nothing, and the fault is said to be unseen."""
+    placed = place(MOST, [sample(noise)], [sample(fault, "f", caught_by=("another",))])
+    assert noise <= placed.bound
+    if fault > APART * noise:
+        assert fault > placed.bound
+        assert placed.carries
+    else:
+        assert not placed.carries
+        assert placed.nearest is None
+        assert placed.unseen in ((), ("f (another)",))
+        assert (fault <= placed.bound) == (placed.unseen != ())
+
+
+def test_a_fault_within_the_noise_is_unseen_and_does_not_move_the_gate() -> None:
+    """It is listed with who catches it; one that nobody catches is listed too."""
+    clean = [sample(2e-4)]
+    seen = [sample(2e-3, "expert")]
+    alone = place(MOST, clean, seen)
+    hidden = [sample(1e-4, "scale", caught_by=("weights", "counts")), sample(1e-5, "lost")]
+    placed = place(MOST, clean, [*seen, *hidden])
+    assert (alone.bound, alone.nearest) == (placed.bound, placed.nearest)
+    assert ("lost (nothing)", "scale (weights, counts)") == placed.unseen
+
+
+def test_without_noise_a_fault_still_has_a_gate_before_it() -> None:
+    """Exactly zero is what a bit-identical reload gives."""
+    placed = place(MOST, [sample(0.0)], [sample(1e-6, "f")])
+    assert 0.0 < placed.bound < 1e-6
+    assert placed.carries
+
+
+def test_a_bound_that_is_given_stays_and_clean_results_must_pass_it() -> None:
+    """A count that is not zero in a clean run is no noise: it is a bug of somebody."""
+    placed = place(COUNT, [sample(0.0)], [sample(3.0, "f")])
+    assert (0.0, 0.0, 3.0, True) == (placed.bound, placed.noise, placed.nearest, placed.carries)
+    with pytest.raises(CaseError, match="a clean result fails the bound"):
+        place(COUNT, [sample(1.0)], [])
+
+
+def test_of_all_that_must_be_equal_those_count_that_are_not() -> None:
+    """Samples: the bound is the margin of a tie, and clean results may differ within it."""
+    policy = replace(MOST, relation="all", bound=0.25)
+    placed = place(policy, [sample(9.0), sample(8.0)], [sample(6.0, "f"), sample(8.0, "hidden")])
+    assert (0.25, 1.0, 3.0, "f") == (placed.bound, placed.noise, placed.nearest, placed.nearest_fault)
+
+
+def test_what_is_of_another_gate_does_not_count() -> None:
+    """Another metric, kind, dtype, or side of the border between stacks."""
+    others = [
+        sample(1.0, metric="n"),
+        sample(1.0, kind="write"),
+        sample(1.0, dtype="bfloat16"),
+        sample(1.0, across_stacks=True),
+    ]
+    within = replace(MOST, across_stacks="no")
+    assert (1e-9, 1) == (
+        place(within, [sample(1e-9), *others], []).noise,
+        place(within, [sample(1e-9), *others], []).num_clean,
+    )
+    across = replace(MOST, across_stacks="only")
+    assert place(across, [sample(1e-9), sample(2e-9, across_stacks=True)], []).noise == 2e-9
+    with pytest.raises(CaseError, match="nothing can place its gate"):
+        place(within, others, [])

@@ -1,0 +1,46 @@
+"""The table is what is read again: every number of it, and no edit by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.calibration.placing import Placed
+from harness.calibration.policy import Policy, load_policy
+from harness.calibration.table import render
+from harness.judging.gates import load_gates
+
+POLICY = Policy(metric="m", kinds=("read",), dtypes=("float32",), relation="at_most", evidence='it is "so"')
+PLACED = Placed(
+    bound=1e-9, noise=5.2e-13, num_clean=159, nearest=7.1e-6, nearest_fault="scale", unseen=("f (weights)",),
+    carries=True,
+)  # fmt: skip
+
+
+def test_what_is_written_is_what_judges(tmp_path: Path) -> None:
+    """A gate with all its numbers, and one without noise or fault."""
+    path = tmp_path / "gates.toml"
+    bare = Placed(bound=0.0, noise=None, num_clean=0, nearest=None, nearest_fault="", carries=False)
+    versions = {"r1": {"peft": "0.19.1"}}
+    path.write_text(
+        render(
+            [(POLICY, PLACED), (POLICY, bare)], device="cpu", measured_on="2026-11-21", command="x", versions=versions
+        )
+    )
+    table = load_gates(path)
+    assert ("cpu", "2026-11-21", "x", versions) == (table.device, table.measured_on, table.command, table.versions)
+    first, second = table.gates
+    assert (1e-9, 5.2e-13, 159, 7.1e-6, "scale", ("f (weights)",)) == (
+        first.bound, first.noise, first.num_clean, first.nearest, first.nearest_fault, first.unseen,
+    )  # fmt: skip
+    assert ('it is "so"', None, None, False) == (first.evidence, second.noise, second.nearest, second.carries)
+
+
+def test_the_table_that_judges_follows_the_policy() -> None:
+    """Row by row: nothing is gated that nobody asked for, and nothing that was asked for is left out."""
+    policy, gates = load_policy(), load_gates().gates
+    assert len(policy) == len(gates)
+    for asked, gate in zip(policy, gates, strict=True):
+        for name in ("metric", "kinds", "dtypes", "relation", "optional", "across_stacks", "power", "evidence"):
+            assert getattr(asked, name) == getattr(gate, name), gate.metric
+        assert asked.bound in (None, gate.bound)
+        assert asked.carries or not gate.carries

@@ -1,0 +1,53 @@
+"""A few real faults, put into real jobs, as `deltaproof faults` does: caught, named, and nothing cried in between.
+
+All of them are `nox -s faults`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import codec
+from harness.records.faults import CHECKS, KillMatrix
+from tests.end_to_end.conftest import NewOut, start
+
+pytestmark = pytest.mark.registry
+
+SOME = ("one_expert_missed", "scale_found_as_5_percent_more", "rope_theta_ignored")
+"""One that is put into what was saved, one into the stack, one into a reload."""
+
+
+def command(out: Path, *options: str) -> list[str]:
+    """The command line of `deltaproof faults` in `out`."""
+    return [sys.executable, "-m", "harness.cli.main", "faults", "--out", str(out), "--json", *options]
+
+
+def test_faults_are_caught_and_named_and_clean_runs_are_not(new_out: NewOut) -> None:
+    """In every case, by every check that must; another seed hits another place."""
+    out = new_out()
+    hits = []
+    for seed in ("1", "2"):
+        process = start(command(out, "-k", " or ".join(SOME), "--seed", seed))
+        said, told = process.communicate(timeout=600)
+        assert process.returncode == 0, told
+        matrix = codec.decode(KillMatrix, json.loads(said), where="stdout")
+        assert (3, 3, 0, 2) == (matrix.num_faults, matrix.num_caught, matrix.num_false_alarms, matrix.num_controls)
+        assert set(SOME) == {fault.name for fault in matrix.faults}
+        by_name = {fault.name: fault for fault in matrix.faults}
+        assert ("merged", "verify", "write") == by_name["one_expert_missed"].caught_by
+        assert all(len(control.alarms) == 0 and control.num_checks == len(CHECKS) for control in matrix.controls)
+        hits.append(by_name["one_expert_missed"].cases[0].hit)
+        assert "3 of 3 faults caught and named" in told
+    assert hits[0] != hits[1]
+
+
+def test_an_expression_that_no_fault_matches_is_bad_usage(tmp_path: Path) -> None:
+    """One line, exit 2, before anything is built."""
+    process = start(command(tmp_path, "-k", "nobody"))
+    said, told = process.communicate(timeout=60)
+    assert (2, "") == (process.returncode, said)
+    assert "no fault matches -k" in told

@@ -1,0 +1,77 @@
+"""A culprit is named by the kind that was asked for and by what was hit, no more and no less."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checkpoints.naming import CanonicalTensor
+from harness.faults.naming import unnamed
+from harness.records.jobs import Hit
+from harness.records.results import Finding, Location
+
+PARTS = ("gate", "up", "down")
+TABLE = {
+    f"layers.{layer}.{expert}.{part}": CanonicalTensor(
+        f"layers.{layer}.{expert}.{part}", (2, 2), f"experts.{part}", layer, expert, "normal", False
+    )
+    for layer in range(2)
+    for expert in range(3)
+    for part in PARTS
+}
+HIT = Hit(tensors=tuple(f"layers.1.2.{part}" for part in PARTS))
+
+
+def finding(part: str = "gate", **changes: object) -> Finding:
+    """One group of one role, of the expert that was hit."""
+    where = Location(tensor=f"layers.1.2.{part}", layer=1, expert=2)
+    return Finding(**{"kind": "delta_missing", "message": "it is base's", "where": where, **changes})  # type: ignore[arg-type]
+
+
+RIGHT = [finding(part) for part in PARTS]
+
+
+def test_all_that_was_hit_is_named() -> None:
+    """Three groups of one tensor each, or one group of three; others of another kind do not matter."""
+    assert unnamed("delta_missing", HIT, RIGHT, TABLE) == ""
+    assert unnamed("delta_missing", HIT, [finding(num_alike=3)], TABLE) == ""
+    assert unnamed("delta_missing", HIT, [*RIGHT, finding(kind="samples_differ", where=Location())], TABLE) == ""
+
+
+@pytest.mark.parametrize(
+    ("findings", "words"),
+    [
+        ([], "got nothing"),
+        ([finding(kind="delta_wrong_scale")], "got delta_wrong_scale"),
+        (RIGHT[:2], "expected 3 tensors"),
+        ([*RIGHT, finding()], "got 4"),
+        ([finding(num_alike=3, where=Location(tensor="layers.0.0.gate", layer=0, expert=0))], "like layers.0.0.gate"),
+        ([finding(num_alike=3, where=Location(tensor="layers.1.2.gate", layer=None, expert=2))], "expected layer 1"),
+        ([finding(num_alike=3, where=Location(tensor="layers.1.2.gate", layer=1, expert=None))], "expected expert 2"),
+    ],
+)
+def test_anything_else_is_not_naming_it(findings: list[Finding], words: str) -> None:
+    """Another kind, too few, too many, another place, or no place."""
+    assert words in unnamed("delta_missing", HIT, findings, TABLE)
+
+
+def test_a_field_and_a_file_are_named_by_themselves() -> None:
+    """Where nothing of the model was hit."""
+    changed = finding(kind="config_changed", where=Location(tensor="rope_theta"))
+    assert unnamed("config_changed", Hit(field="rope_theta"), [changed], {}) == ""
+    assert "head_dim" in unnamed("config_changed", Hit(field="head_dim"), [changed], {})
+    lost = finding(kind="file_missing", expected="merged/tokenizer.json", where=Location())
+    assert unnamed("file_missing", Hit(file="merged/tokenizer.json"), [lost], {}) == ""
+    assert "config.json" in unnamed("file_missing", Hit(file="merged/config.json"), [lost], {})
+    said = finding(
+        kind="config_mismatch", where=Location(), message="config.json: rms_norm_eps is 1e-06, and 0.001 in base"
+    )
+    assert unnamed("config_mismatch", Hit(field="rms_norm_eps"), [said], {}) == ""
+    assert unnamed("config_mismatch", Hit(field="norm_eps"), [said], {}) != ""
+    assert unnamed("config_mismatch", Hit(file="merged/config.json"), [said], {}) == ""
+    assert unnamed("config_mismatch", Hit(file="generation_config.json"), [said], {}) != ""
+
+
+def test_what_hit_nothing_in_particular_is_named_by_its_kind() -> None:
+    """A training that learnt nothing has no place."""
+    assert unnamed("no_signal", Hit(), [finding(kind="no_signal", where=Location())], {}) == ""
+    assert unnamed("no_signal", Hit(), RIGHT, TABLE) != ""
