@@ -90,6 +90,7 @@ class Scene:
         self.hit = Hit()
         self._patches: list[tuple[str, Callable[[Any], Any]]] = []
         self._environment: dict[str, str | None] = {}
+        self._is_compiled_anew = False
 
     # What is hit
 
@@ -214,10 +215,20 @@ class Scene:
         """A variable of the environment, or none of that name."""
         self._environment[name] = value
 
+    def compiled_anew(self) -> None:
+        """For what patches the JAX stack: programs that are compiled already do without the patch, and later jobs must
+        not run those that are compiled with it.
+        """
+        self._is_compiled_anew = True
+
     @contextmanager
     def applied(self) -> Iterator[None]:
         """All of it, for the length of the block."""
         with ExitStack() as stack:
+            if self._is_compiled_anew:
+                jax = importlib.import_module("jax")
+                jax.clear_caches()
+                stack.callback(jax.clear_caches)
             for name, value in self._environment.items():
                 stack.callback(_set_variable, name, os.environ.get(name))
                 _set_variable(name, value)

@@ -23,11 +23,12 @@ def compare_fields(
         expected = next(get(declared, place) for place in (name, *others) if has(declared, place))
         # A field may be held in several places. The first is the one that model code of that version reads.
         got = next((value for place in (name, *others) if (value := held(place)) is not None), None)
-        values.append(FieldValue(name=name, expected=_canonical(expected), got=_canonical(got)))
+        values.append(FieldValue(name=name, expected=canonical(expected), got=canonical(got)))
     return tuple(values)
 
 
-def _canonical(value: Any) -> str:
+def canonical(value: Any) -> str:
+    """A value as text, numbers that are equal alike."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     return json.dumps(value, sort_keys=True, default=str)

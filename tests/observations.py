@@ -19,6 +19,7 @@ from harness.checkpoints.naming import module_table, roles_of
 from harness.checkpoints.safetensors_file import round_to
 from harness.metrics.inventory import owed_files
 from harness.metrics.observed import BASE, RELOADED, TRAINED, WEIGHTS, Observed, Outputs
+from harness.metrics.training import cross_entropy
 from harness.metrics.weight_table import WeightTable, compare_weights
 from harness.planning.families import load_families
 from harness.records.cases import AdapterSpec, Case, Family
@@ -67,6 +68,11 @@ def make_outputs(logits_BTV: np.ndarray, family: Family = MOE, **changes: Any) -
         margins_SN=np.full((3, 4), 0.5),
         routing_MBTK=np.tile(np.arange(num_chosen), (num_layers, *logits_BTV.shape[:2], 1)),
         stages={name: logits_BTV[..., :4].copy() for name in ("embed_tokens", "layers.0", "layers.1")},
+        sequences_BT=np.arange(logits_BTV.shape[0] * logits_BTV.shape[1]).reshape(logits_BTV.shape[:2])
+        % logits_BTV.shape[2],
+        forced_SN=np.full((3, 4), 0.5),
+        drawn_SN=np.arange(8).reshape(4, 2),
+        unrepeated=np.asarray(0),
     )
     return replace(outputs, **changes)
 
@@ -113,7 +119,13 @@ def make_read(family: Family = MOE, *, form: str = "merged", case: Case | None =
 def make_write(family: Family = MOE, *, case: Case | None = None, **changes: Any) -> Observed:
     """A write that adapted and saved all that it should; `changes` replace fields."""
     read = make_read(family, case=case)
-    observed = replace(read, form="", answer=read.written, reloaded=None)
+    assert read.base is not None
+    first_loss = cross_entropy(read.base)
+    assert first_loss is not None
+    losses = tuple(first_loss / (1 + step) for step in range(read.case.steps))
+    notes = {"initial": {owed_names(family, read.case)[0]: [1.0, 192.0]}, "kept_in_training": [0, 4]}
+    answer = replace(read.written, losses=losses, notes=notes)
+    observed = replace(read, form="", answer=answer, written=answer, reloaded=None)
     return replace(replace(observed, files=owed_files(observed)), **changes)
 
 

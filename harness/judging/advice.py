@@ -29,6 +29,19 @@ ADVICE = {
     "coverage_lost": "Nothing was trained there, so no round trip can show it. Name the expert parameters in "
     "target_parameters, and the other modules by their full suffix.",
     "coverage_extra": "More was adapted than asked for: make the targets more specific.",
+    "loss_wrong": "The loss is divided by another number, or of other labels, than one thinks: compare it with the "
+    "cross-entropy of the base model. Adam hides its scale; clipping and comparisons do not.",
+    "steps_lost": "Count optimiser steps: suspect gradient accumulation, or steps whose loss is not a number.",
+    "delta_untrained": "No gradient, or no learning rate, came there: suspect the optimiser's groups, requires_grad, "
+    "and wrapped modules that the forward pass goes around.",
+    "initialisation_wrong": "Fans were taken of a stacked or packed array: draw each layer's factor alone.",
+    "cache_kept": "Drop keys and values in training: nothing reads them.",
+    "decoding_differs": "Suspect position ids, the side of the padding and the cache: training saw all tokens in one "
+    "pass.",
+    "evaluation_random": "Something random is left on in evaluation: suspect dropout that does not ask for the mode.",
+    "samples_repeated": "Every row needs random numbers of its own: split the seed by row.",
+    "generation_config_changed": "Save the generation settings as base has them: else a reload samples and stops "
+    "otherwise.",
     "generation_config_missing": "Without it a reload stops at other tokens: save model.generation_config too.",
     "file_missing": "Save it beside the weights: without it the form cannot be reloaded as it was.",
     "tokenizer_changed": "Save the tokenizer too: without it a reload cannot make the tokens that were trained on.",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from harness.checkpoints.configs import effective_config
 from harness.checkpoints.naming import CanonicalTensor, module_table
-from harness.metrics import coverage, inventory
+from harness.metrics import coverage, initial, inventory, untrained
 from harness.metrics.observed import Observed
 from harness.metrics.weight_table import WeightTable
 from harness.records.results import Check, Finding, Location
@@ -34,8 +34,8 @@ def find(observed: Observed, checks: Sequence[Check]) -> tuple[Finding, ...]:
     if "config_changed" in failed:
         findings += [
             Finding(
-                kind="config_changed",
-                message=f"configuration field {name} came back as {got}",
+                kind=_field_kind(name),
+                message=f"{name} came back as {got}",
                 where=Location(tensor=name),
                 expected=expected,
                 got=got,
@@ -55,6 +55,8 @@ def find(observed: Observed, checks: Sequence[Check]) -> tuple[Finding, ...]:
             Finding(kind=_file_kind(path), message=f"{path} was not saved", expected=path, got="no such file")
             for path in inventory.missing_files(observed)
         ]
+    findings += _training(observed, failed)
+    findings += _running(failed)
     findings += _symptoms(checks, failed)
     return tuple(findings)
 
@@ -231,6 +233,78 @@ def _coverage(observed: Observed) -> list[Finding]:
             text = f"{len(members)} of {total} tensors of {role} are {verb}"
             found.append(Finding(kind=kind, message=text, where=_place(members, roles), num_alike=len(members)))
     return found
+
+
+def _training(observed: Observed, failed: dict[str, Check]) -> list[Finding]:
+    """What training did otherwise than it was asked to."""
+    found = []
+    if "first_loss_error" in failed:
+        text = "the first loss is not the cross-entropy of the base model: " + failed["first_loss_error"].message
+        found.append(Finding(kind="loss_wrong", message=text))
+    if "steps_lost" in failed:
+        expected, got = f"{observed.case.steps} steps", f"{len(observed.answer.losses)} losses"
+        text = "training took another number of steps than the case asks for"
+        found.append(Finding(kind="steps_lost", message=text, expected=expected, got=got))
+    if "delta_untrained" in failed:
+        kind = "delta_untrained"
+        for members in _alike(observed, untrained.untrained(observed)):
+            found.append(_of_tensors(observed, kind, members, "adapted and reached, and never trained"))
+    if "initial_scale_error" in failed:
+        kind = "initialisation_wrong"
+        bound = failed["initial_scale_error"].tolerance or 0.0
+        names = {name for name, error in initial.errors(observed).items() if error > bound}
+        for members in _alike(observed, names):
+            found.append(_of_tensors(observed, kind, members, "begun with another spread than PEFT's"))
+    if "kept_in_training" in failed:
+        text = "the forward pass of training returns keys and values: " + failed["kept_in_training"].message
+        found.append(Finding(kind="cache_kept", message=text))
+    return found
+
+
+def _running(failed: dict[str, Check]) -> list[Finding]:
+    """What a model does that is not in its weights, and would be alike in trained and reloaded."""
+    found = []
+    if "decoding_error" in failed:
+        text = "generation does not compute what one pass does: " + failed["decoding_error"].message
+        found.append(Finding(kind="decoding_differs", message=text))
+    if "logits_unrepeated" in failed:
+        text = "two passes over the same tokens differ: " + failed["logits_unrepeated"].message
+        found.append(Finding(kind="evaluation_random", message=text))
+    if "samples_repeated" in failed:
+        text = "samples drawn under one seed are one sample: " + failed["samples_repeated"].message
+        found.append(Finding(kind="samples_repeated", message=text))
+    return found
+
+
+def _alike(observed: Observed, names: Collection[str]) -> list[list[str]]:
+    """Groups of one role, or of one pattern where names are not canonical."""
+    roles = _roles(observed)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        groups[roles[name].role if name in roles else _pattern(name)].append(name)
+    return [members for _, members in sorted(groups.items())]
+
+
+def _of_tensors(observed: Observed, kind: str, members: list[str], what: str) -> Finding:
+    """One finding of tensors that are alike; a layer or an expert is named where it is the only one."""
+    places = [place for name in members if (place := _roles(observed).get(name)) is not None]
+    layers, experts = ({getattr(place, axis) for place in places} for axis in ("layer", "expert"))
+    return Finding(
+        kind=kind,
+        message=f"{len(members)} tensors like {members[0]} are {what}",
+        where=Location(
+            tensor=members[0],
+            layer=next(iter(layers)) if len(layers) == 1 else None,
+            expert=next(iter(experts)) if len(experts) == 1 else None,
+        ),
+        num_alike=len(members),
+    )
+
+
+def _field_kind(name: str) -> str:
+    if name.startswith("generation_config."):
+        return "generation_config_changed"
+    return "tokenizer_changed" if name == "tokenizer" else "config_changed"
 
 
 def _file_kind(path: str) -> str:

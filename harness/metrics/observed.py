@@ -25,6 +25,8 @@ WEIGHTS = "weights.npz"
 ORACLE = "oracle.safetensors"
 RANKS = {"logits": 3, "tokens": 2, "margins": 2, "routing": 4, "stages": 4}
 """Axes of each array in an outputs file."""
+MORE = {"sequences_BT": 2, "forced_SN": 2, "drawn_SN": 2, "unrepeated": 0}
+"""Arrays that not every stack observes, with their axes."""
 MERGED = "merged"
 
 
@@ -47,6 +49,14 @@ class Outputs:
     """Chosen experts, sorted; shape (0, B, T, 0) for dense models."""
     stages: Mapping[str, np.ndarray]
     """Outputs of the forward pass in order (embed_tokens, layers.0.self_attn, layers.0.mlp, layers.0, …): (B, T, D)."""
+    sequences_BT: np.ndarray | None = None
+    """The tokens that `logits_BTV` are of, and that are trained on."""
+    forced_SN: np.ndarray | None = None
+    """`margins_SN` once more, from one pass over prompt and continuation, without a cache and without padding."""
+    drawn_SN: np.ndarray | None = None
+    """Continuations of one prompt, drawn under one seed at a temperature at which no two should be alike."""
+    unrepeated: np.ndarray | None = None
+    """How many logits a second pass over the same tokens gave otherwise; no axes."""
 
     def save(self, path: Path) -> None:
         """Write to `path` (npz, no pickles)."""
@@ -60,6 +70,7 @@ class Outputs:
             stage_names=np.array(list(self.stages), dtype=np.str_),
             # One array and not one a stage: opening is what reading costs.
             stages=np.stack(list(self.stages.values())),
+            **{name: values for name in MORE if (values := getattr(self, name)) is not None},
         )
 
 
@@ -75,7 +86,8 @@ def load_outputs(path: Path) -> Outputs | None:
 def _load_outputs(path: Path, _size_bytes: int, _mtime_ns: int) -> Outputs:
     # A write's outputs are what each of its routes is compared with, one after the other.
     with reading(path, "outputs") as arrays:
-        for name, rank in RANKS.items():
+        more = {name: arrays[name] for name in MORE if name in arrays}
+        for name, rank in (RANKS | {name: MORE[name] for name in more}).items():
             if arrays[name].ndim != rank:
                 raise ValueError(f"{name} has {arrays[name].ndim} axes, not {rank}")
         names = [str(name) for name in arrays["stage_names"]]
@@ -85,6 +97,7 @@ def _load_outputs(path: Path, _size_bytes: int, _mtime_ns: int) -> Outputs:
             margins_SN=arrays["margins"],
             routing_MBTK=arrays["routing"],
             stages=dict(zip(names, arrays["stages"], strict=True)),
+            **more,
         )
 
 

@@ -26,6 +26,7 @@ from reference.jax_stacked.families import load_config
 from reference.jax_stacked.model import CausalLM, shapes
 from reference.jax_stacked.observing import observe
 from reference.jax_stacked.slots import Slots, room_for, targets_of
+from reference.rotary import compare_frequencies
 from reference.stored import adapter_of, declared_config, stored_tensors
 
 SLOT = 0
@@ -54,7 +55,8 @@ def _read(job: ReadJob, directory: Path, progress: Progress, found: Found) -> No
         with progress.at("load_adapter"):
             slots = Slots(model)
             slots.insert(SLOT, adapter)
-    found["fields"] = compare_fields(config, family.aliases, partial(configs.get, declared_config(source)))
+    fields = compare_fields(config, family.aliases, partial(configs.get, declared_config(source)))
+    found["fields"] = (*fields, compare_frequencies(fields, model.config.rope.inverse_frequencies))
     with progress.at("observe"):
         used = None if slots is None else jnp.asarray(SLOT)
         observe(model, tokens, used).save(directory / observed.RELOADED)

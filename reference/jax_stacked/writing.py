@@ -20,9 +20,11 @@ from harness.checkpoints.naming import module_table, roles_of, to_canonical
 from harness.checkpoints.safetensors_file import write_file
 from harness.errors import CaseError
 from harness.metrics import observed
+from harness.metrics.initial import scales
 from harness.records.cases import Case, Dialect, Family
 from harness.records.jobs import Answer, WriteJob
 from reference import comparing
+from reference.companions import compare_companions
 from reference.data import Tokens, draw_tokens, eos_of
 from reference.doing import Found, Progress, answer
 from reference.fields import compare_fields
@@ -34,9 +36,10 @@ from reference.jax_stacked.effective import effective_deltas
 from reference.jax_stacked.families import load_config
 from reference.jax_stacked.merging import merge
 from reference.jax_stacked.model import abstract, shapes
-from reference.jax_stacked.observing import observe
+from reference.jax_stacked.observing import kept_in_training, observe
 from reference.jax_stacked.slots import Shape, Slots, fresh_adapter, room_of, targets_of
 from reference.jax_stacked.training import AdapterOptimizer, Batch, accumulate, no_gradients
+from reference.rotary import compare_frequencies
 from reference.stored import declared_config, stored_tensors
 
 RANDOM_B_STD = 0.02
@@ -61,7 +64,8 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
             model_config, lora=room_of(adapted, max(shape_of(case, path).rank for path in adapted)), dtype=dtype
         )
         load_weights(model, base)
-        found["fields"] = compare_fields(config, family.aliases, partial(configs.get, config))
+        fields = compare_fields(config, family.aliases, partial(configs.get, config))
+        found["fields"] = (*fields, compare_frequencies(fields, model.config.rope.inverse_frequencies))
     slots = Slots(model)
     with progress.at("observe"):
         observe(model, tokens, slot).save(directory / observed.BASE)  # the slot is empty yet
@@ -69,6 +73,8 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
         std_B = RANDOM_B_STD if case.adapter.init == "random" else 0.0
         shape = partial(shape_of, case)
         slots.insert(SLOT, fresh_adapter(adapted, shape, rslora=case.adapter.rslora, seed=case.seed, std_B=std_B))
+        initial = scales(_factors_A(slots.extract(SLOT), targets))
+        kept = kept_in_training(model, tokens, slot)
         found["losses"] = train(slots, case, tokens)
     with progress.at("observe"):
         observe(model, tokens, slot).save(directory / observed.TRAINED)
@@ -87,6 +93,7 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
         counts = merge(slots, SLOT)
         merged = directory / observed.MERGED
         save_merged(model, base, case, merged)
+        found["fields"] += compare_companions(base, merged, family.aliases)
     with progress.at("compare"):
         got = stored_tensors(merged, family, config)
         table, misread = comparing.compare(
@@ -99,7 +106,12 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
             config=config,
         )
         table.save(directory / observed.WEIGHTS)
-        found["notes"] = {"misread": misread, "merged": f"{counts.changed} of {counts.attempted} matrices"}
+        found["notes"] = {
+            "misread": misread,
+            "merged": f"{counts.changed} of {counts.attempted} matrices",
+            "initial": initial,
+            "kept_in_training": kept,
+        }
 
 
 def save_adapter(adapter: Adapter, dialect: Dialect, targets: Mapping[str, Target], directory: Path) -> None:
@@ -125,6 +137,13 @@ def train(slots: Slots, case: Case, tokens: Tokens) -> tuple[float, ...]:
         losses.append(float(gradients.loss_S[SLOT] / gradients.tokens_S[SLOT]))
         gradients = optimizer.step(SLOT, gradients)
     return tuple(loss for loss in losses if np.isfinite(loss))
+
+
+def _factors_A(adapter: Adapter, targets: Mapping[str, Target]) -> dict[str, np.ndarray]:
+    """The factors A of Linears and experts by the names of their weights; an embedding's begin otherwise."""
+    endings = {"linear": ".weight", "experts": ""}
+    kinds = {path: targets[path].kind for path in adapter.factors}
+    return {path + endings[kind]: adapter.factors[path].A for path, kind in kinds.items() if kind in endings}
 
 
 def adapted_targets(

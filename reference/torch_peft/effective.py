@@ -64,7 +64,9 @@ def to_numpy(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
 def _parameter_delta(wrapper: Any) -> np.ndarray:
     base = wrapper.get_base_layer()
     before = getattr(base, wrapper.parameter_name).detach().clone()
-    with wrapper._activate_lora(wrapper.active_adapters):
+    # The forward pass of a disabled adapter goes around this; PEFT asks there, and not in here.
+    active = [] if wrapper.disable_adapters else wrapper.active_adapters
+    with wrapper._activate_lora(active):
         during = getattr(base, wrapper.parameter_name).detach().clone()
     return _float32(during - before)
 

@@ -18,7 +18,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from harness.records.jobs import LoadReport
+from harness.records.cases import Family
+from harness.records.jobs import FieldValue, LoadReport
+from reference.companions import compare_generation
+from reference.fields import compare_fields
+from reference.rotary import compare_frequencies
 
 
 def prepare_process(seed: int) -> None:
@@ -45,6 +49,15 @@ def load_model(directory: Path, dtype: str) -> tuple[PreTrainedModel, LoadReport
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """The tokenizer beside a checkpoint."""
     return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+
+
+def compare_held(base: Path, config: Mapping[str, Any], family: Family, model: Any) -> tuple[FieldValue, ...]:
+    """What `base` declares (`config` is its own) against what a live model, or PEFT's wrapper of one, holds."""
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    fields = compare_fields(config, family.aliases, fields_of(inner.config))
+    frequencies = compare_frequencies(fields, inner.model.rotary_emb.inv_freq.detach().double().numpy())
+    held = inner.generation_config
+    return (*fields, frequencies, *compare_generation(base, lambda name: getattr(held, name, None)))
 
 
 def fields_of(config: PretrainedConfig) -> Callable[[str], Any]:

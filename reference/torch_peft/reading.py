@@ -15,7 +15,6 @@ from harness.records.jobs import Answer, ReadJob
 from reference import comparing
 from reference.data import draw_tokens, eos_of
 from reference.doing import Found, Progress, answer
-from reference.fields import compare_fields
 from reference.stored import adapter_of, declared_config, stored_tensors
 from reference.torch_peft import STACK, effective, loading, observing
 
@@ -39,7 +38,7 @@ def _read(job: ReadJob, directory: Path, progress: Progress, found: Found) -> No
             plain, found["loading"] = loading.load_model(base, case.dtype)
         with progress.at("load_adapter"):
             model = PeftModel.from_pretrained(plain, adapter)
-    found["fields"] = compare_fields(config, family.aliases, loading.fields_of(model.config))
+    found["fields"] = loading.compare_held(base, config, family, model)
     with progress.at("observe"):
         observing.observe(model, tokens).save(directory / observed.RELOADED)
     with progress.at("compare"):

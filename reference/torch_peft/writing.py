@@ -17,9 +17,9 @@ from harness.metrics import observed
 from harness.records.cases import Case
 from harness.records.jobs import Answer, WriteJob
 from reference import comparing
+from reference.companions import compare_companions
 from reference.data import draw_tokens, eos_of
 from reference.doing import Found, Progress, answer
-from reference.fields import compare_fields
 from reference.stored import declared_config, stored_tensors
 from reference.torch_peft import STACK, adapting, effective, loading, observing, training
 
@@ -37,12 +37,12 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
     with progress.at("load_base"):
         model, found["loading"] = loading.load_model(base, case.dtype)
         tokenizer = loading.load_tokenizer(base)
-        found["fields"] = compare_fields(config, family.aliases, loading.fields_of(model.config))
+        found["fields"] = loading.compare_held(base, config, family, model)
     with progress.at("observe"):
         observing.observe(model, tokens).save(directory / observed.BASE)
     with progress.at("adapt"):
         lora = adapting.lora_config(case, family, config, model)
-    with progress.at("train"):
+    with progress.at("train"), observing.beginning(model) as initial:
         if case.trainer == "trl":
             trained, losses = training.train_trl(model, lora, case, tokens, tokenizer)
         else:
@@ -60,6 +60,7 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
     with progress.at("merge"):
         merged = trained.merge_and_unload()
         save_merged(merged, tokenizer, case, directory / observed.MERGED)
+        found["fields"] += compare_companions(base, directory / observed.MERGED, family.aliases)
     with progress.at("compare"):
         base_tensors = stored_tensors(base, family, config)
         got = stored_tensors(directory / observed.MERGED, family, config)
@@ -73,7 +74,7 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
             config=config,
         )
         table.save(directory / observed.WEIGHTS)
-        found["notes"] = {"misread": misread}
+        found["notes"] = {"misread": misread, "initial": initial}
 
 
 def save_adapter(trained: Any, tokenizer: Any, directory: Path) -> None:

@@ -24,7 +24,12 @@ def named_kinds(path: str) -> set[str]:
             values: list[ast.expr] = [word.value for word in node.keywords if word.arg == "kind"]
         elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "kind" for t in node.targets):
             values = [node.value]
-        elif isinstance(node, ast.FunctionDef) and node.name in ("_kind", "_file_kind", "name_misreading"):
+        elif isinstance(node, ast.FunctionDef) and node.name in (
+            "_kind",
+            "_field_kind",
+            "_file_kind",
+            "name_misreading",
+        ):
             values = [each.value for each in ast.walk(node) if isinstance(each, ast.Return) and each.value]
         elif isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple):
             values = [each.elts[0] for each in node.iter.elts if isinstance(each, ast.Tuple)]
@@ -48,7 +53,9 @@ def test_the_kinds_are_found() -> None:
     """What is read from the sources has kinds of every sort among it."""
     assert {
         "crashed", "config_changed", "keys_missing", "delta_missing", "delta_wrong_layout", "tied_weights_broken",
-        "tensor_unexpected", "coverage_lost", "file_missing", "tokenizer_changed", "no_signal", "not_run", "unreadable",
+        "tensor_unexpected", "coverage_lost", "file_missing", "tokenizer_changed", "generation_config_changed",
+        "loss_wrong", "delta_untrained", "initialisation_wrong", "decoding_differs", "no_signal", "not_run",
+        "unreadable",
     } <= KINDS  # fmt: skip
 
 

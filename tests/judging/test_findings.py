@@ -91,6 +91,12 @@ def added(got: Weights, base: Weights, deltas: Weights) -> None:
     got["model.layers.1.ghost"] = np.zeros((3, 2), np.float32)
 
 
+def with_router(got: Weights, base: Weights, deltas: Weights) -> None:
+    """The router is trained too."""
+    deltas[ROUTER] = np.ones((3, 2), np.float32)
+    got[ROUTER] = base[ROUTER] + deltas[ROUTER]
+
+
 HERE = Location(tensor=EXPERT_3, layer=1, expert=3)
 
 
@@ -250,6 +256,7 @@ def test_coverage_names_what_was_not_adapted() -> None:
     """One finding a role, with how many of how many, and the first tensor."""
     observed = make_write()
     adapted = tuple(name for name in observed.answer.adapted if ".experts." not in name)
+    observed = replace(observed, weights=make_weights(damage=with_router))
     found = judged(answered(observed, adapted=(*adapted, ROUTER)))
     lost = "coverage_lost experts.down,experts.gate,experts.up"
     assert ("FAIL", f"coverage_extra router; {lost}") == (found.verdict, found.cause)
@@ -275,6 +282,7 @@ def test_what_a_recipe_is_entitled_to_is_no_finding_either() -> None:
     case = make_case(adapter=replace(make_case().adapter, recipe="all_linear"))
     observed = make_write(case=case)
     adapted = tuple(name for name in observed.answer.adapted if ".experts." not in name)
+    observed = replace(observed, weights=make_weights(damage=with_router))
     found = judged(answered(observed, adapted=(*adapted, ROUTER)))
     assert "coverage_lost experts.down,experts.gate,experts.up" == found.cause
 
@@ -398,3 +406,60 @@ def test_a_pass_finds_nothing() -> None:
     """What is clean has neither findings nor a cause."""
     found = judged(make_read())
     assert ("PASS", "", ()) == (found.verdict, found.cause, found.findings)
+
+
+def test_what_training_did_otherwise_is_named() -> None:
+    """The first loss, steps, tensors without a delta, factors that began otherwise, keys and values that were kept."""
+    clean = make_write()
+    attention = owed_names(clean.family, clean.case)[0]
+
+    def untrain(got: Weights, base: Weights, deltas: Weights) -> None:
+        got[attention], deltas[attention] = base[attention], 0 * deltas[attention]
+
+    first, *later = clean.answer.losses
+    factor = "model.layers.1.mlp.experts.down_proj"
+    causes = {
+        "loss_wrong": answered(clean, losses=(first / 8, *later)),
+        "steps_lost": answered(clean, losses=(first, *later[:5])),
+        "delta_untrained attention": replace(clean, weights=make_weights(damage=untrain)),
+        "initialisation_wrong model.layers.*.mlp.experts.down_proj": answered(
+            clean, notes=clean.answer.notes | {"initial": {factor: [0.7, 1536.0], attention: [1.01, 192.0]}}
+        ),
+        "cache_kept": answered(clean, notes=clean.answer.notes | {"kept_in_training": [2, 6]}),
+    }
+    found = {cause: judged(observed) for cause, observed in causes.items()}
+    assert dict.fromkeys(causes, "FAIL") == {cause: judgement.verdict for cause, judgement in found.items()}
+    assert list(causes) == [judgement.cause for judgement in found.values()]
+    assert attention == found["delta_untrained attention"].findings[0].where.tensor
+    assert [1] == [each.num_alike for each in found["delta_untrained attention"].findings]
+
+
+def test_what_a_model_does_beside_its_weights_is_named() -> None:
+    """Decoding, evaluation and drawing, of a write as of a route."""
+    outputs = make_outputs(make_logits(2))
+    assert outputs.forced_SN is not None
+    changes = {
+        "decoding_differs": {"forced_SN": outputs.forced_SN + 1},
+        "evaluation_random": {"unrepeated": np.asarray(1)},
+        "samples_repeated": {"drawn_SN": np.zeros((4, 2), np.int64)},
+    }
+    for cause, change in changes.items():
+        other = replace(outputs, **change)
+        assert ("FAIL", cause) == (judged(make_read(reloaded=other)).verdict, judged(make_read(reloaded=other)).cause)
+        assert cause == judged(make_write(trained=other)).cause
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("generation_config.temperature", "generation_config_changed"),
+        ("tokenizer", "tokenizer_changed"),
+        ("rotary_frequencies", "config_changed"),
+    ],
+)
+def test_what_lies_beside_the_weights_has_kinds_of_its_own(name: str, kind: str) -> None:
+    """By the field's name."""
+    field = FieldValue(name=name, expected="0.7", got="1.0")
+    found = judged(answered(make_read(), fields=(field,)))
+    assert f"{kind} {name}" == found.cause
+    assert (name, "0.7", "1.0") == (found.findings[0].where.tensor, found.findings[0].expected, found.findings[0].got)

@@ -77,7 +77,7 @@ def nothing(family: object, form: str) -> Observed:
     make = make_read if form else make_write
     observed = make(family, base=None, trained=None, reloaded=None, weights=None, files=())  # type: ignore[arg-type, operator]
     crash = Crash(stage="load_base", exception="OSError", message="", traceback="")
-    return answered(observed, crash=crash, fields=(), adapted=())
+    return answered(observed, crash=crash, fields=(), adapted=(), losses=(), notes={})
 
 
 @pytest.mark.parametrize("form", ["", "lora", "merged"])
