@@ -37,17 +37,39 @@ class Said:
         return self.verdict == "ERROR"
 
 
-def said_of(planned: Planned, execution: Execution, context: Context) -> list[Said]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToCheck:
+    """One write and its reads, as they ended."""
+
+    planned: Planned
+    write: Outcome
+    reads: tuple[Outcome, ...]
+    base: Path
+    context: Context
+
+
+def to_check(planned: Planned, execution: Execution, context: Context) -> ToCheck:
+    """Its part of what the engine did."""
+    return ToCheck(
+        planned=planned,
+        write=execution.writes[planned.write.id],
+        reads=tuple(execution.reads[read.id] for read in planned.reads),
+        base=execution.bases[planned.write.case.name],
+        context=context,
+    )
+
+
+def said_of(ended: ToCheck) -> list[Said]:
     """Every check of one write and its reads; the write that a struck read is of is clean, and another's business."""
-    write = execution.writes[planned.write.id]
+    planned, write, context = ended.planned, ended.write, ended.context
     said = []
     is_of_reads = any(read.strike for read in planned.reads)
     if not is_of_reads:
         said.append(_judged("write", write_result(planned.write, ended_of(write), context)))
-    for read in planned.reads:
-        said.append(_judged(read.form, read_result(read, ended_of(execution.reads[read.id], write), context)))
+    for read, outcome in zip(planned.reads, ended.reads, strict=True):
+        said.append(_judged(read.form, read_result(read, ended_of(outcome, write), context)))
     if not is_of_reads:
-        said += _verified(planned.write.id, write, execution.bases[planned.write.case.name])
+        said += _verified(planned.write.id, write, ended.base)
     return said
 
 

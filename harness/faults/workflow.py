@@ -18,7 +18,7 @@ from harness.execution.engine import execute
 from harness.execution.outcome import Execution, Progress, Silence
 from harness.execution.store import Store
 from harness.faults.catalogue import load_faults
-from harness.faults.checking import said_of
+from harness.faults.checking import said_of, to_check
 from harness.faults.killing import by_fault, control, struck_case
 from harness.faults.planning import Planned, plan_faults
 from harness.records.faults import KillMatrix, StruckCase
@@ -26,9 +26,12 @@ from harness.records.jobs import Hit
 from harness.runs.request import Catalogue, RunRequest
 from harness.runs.results import Context
 from harness.runs.selection import parse
+from harness.runs.side_by_side import side_by_side
 from harness.runs.workflow import prepare_cells
 
 SCHEMA_VERSION = "1.0"
+CHECKING_S = 0.2
+"""What all checks of one write take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +95,12 @@ def run_faults(
     )
     context = Context(out=store.out, known={}, today=request.today)
     by_name: dict[str, list[StruckCase]] = defaultdict(list)
-    for planned in struck:
-        said = said_of(planned, execution, context)
+    told = side_by_side(said_of, [to_check(planned, execution, context) for planned in jobs], task_s=CHECKING_S)
+    for planned, said in zip(struck, told, strict=False):
         case = struck_case(planned, faults[planned.fault], _hit(planned, execution), said, request.seed)
         by_name[planned.fault].append(case)
     results = by_fault(by_name, faults)
-    clean = tuple(control(planned, said_of(planned, execution, context)) for planned in controls)
+    clean = tuple(control(planned, said) for planned, said in zip(controls, told[len(struck) :], strict=True))
     num_caught = sum(each.is_caught and each.culprit_named for each in results)
     num_alarms = sum(bool(each.alarms) for each in clean)
     return KillMatrix(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import platform
 import secrets
 import sys
 import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -36,12 +34,11 @@ from harness.runs.full_count import full_count_rows
 from harness.runs.last_good import with_last_good
 from harness.runs.request import HERE, Catalogue, RunRequest
 from harness.runs.selection import parse
+from harness.runs.side_by_side import side_by_side
 from harness.runs.verdict import count, headline, run_verdict
 
-JUDGES = 2
-"""Processes that judge, where there is enough to judge."""
-WORTH_PROCESSES = 200
-"""Results from which on starting processes costs less than it saves."""
+JUDGING_S = 0.03
+"""What a result takes."""
 JUDGED_AT_ONCE = 50
 """Results a process takes at a time: neighbours share what they are compared with."""
 
@@ -194,12 +191,7 @@ def judge_all(plan: Plan, execution: Execution, context: judged.Context, catalog
     for planned in plan.reads:
         source = execution.writes[planned.written_id]
         tasks.append((planned, judged.ended_of(execution.reads[planned.id], source), context))
-    if len(tasks) < WORTH_PROCESSES:
-        results = [judge_one(task) for task in tasks]
-    else:
-        # Spawned, not forked: the display and the engine have threads, and a fork would copy their locks.
-        with ProcessPoolExecutor(JUDGES, mp_context=multiprocessing.get_context("spawn")) as pool:
-            results = list(pool.map(judge_one, tasks, chunksize=JUDGED_AT_ONCE))
+    results = side_by_side(judge_one, tasks, task_s=JUDGING_S, at_once=JUDGED_AT_ONCE)
     for skip in plan.skips:
         skipped = PlannedWrite(case=skip.case, family=catalogue.families[skip.case.family], cell=skip.cell)
         results.append(judged.skip_result(skip, skipped, context))
