@@ -34,6 +34,7 @@ from harness.records.results import SCHEMA_VERSION, CellReport, Host, Report, Re
 from harness.runs import results as judged
 from harness.runs.full_count import full_count_rows
 from harness.runs.last_good import with_last_good
+from harness.runs.newest_faults import newest_faults
 from harness.runs.request import HERE, Catalogue, RunRequest
 from harness.runs.selection import parse
 from harness.runs.verdict import count, headline, run_verdict
@@ -120,6 +121,7 @@ def run(
         },
         host=host(),
         code_digest=code.digest,
+        faults=newest_faults(store.out),
     )
 
 
