@@ -1,24 +1,20 @@
 """The report as one self-contained HTML page: inline style and script, no requests, legible without script.
 
-Everything that comes from the report is cleaned and escaped by the Jinja environment made here; the templates judge
-nothing. Knows nothing of the other views.
+Everything that comes from the report is cleaned and escaped by the environment of `pages`; the templates judge nothing.
+Knows nothing of the other views.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from pathlib import Path
-from typing import Any, NamedTuple
+import re
+from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from harness.history.standing import Standing, label, standing
 from harness.records.results import Report, Result
-from reports import text, view
-
-TEMPLATES = Path(__file__).with_name("templates")
+from reports import view
+from reports.pages import TEMPLATES, anchor, page_environment
 
 
 class Detail(NamedTuple):
@@ -54,11 +50,6 @@ def render(report: Report, *, limit_bytes: int = 2_000_000) -> str:
     return page
 
 
-def anchor(result_id: str) -> str:
-    """The page's anchor of a result: the same in every run, whatever characters its id has."""
-    return "r-" + hashlib.sha256(result_id.encode("utf-8", "replace")).hexdigest()[:12]
-
-
 def _in_full(report: Report, per_cause: int) -> frozenset[str]:
     """Ids of the results that are not green and get their whole drill-down: the simplest `per_cause` of each cause."""
     by_cause: dict[tuple[str, str], list[Result]] = {}
@@ -71,29 +62,16 @@ def _in_full(report: Report, per_cause: int) -> frozenset[str]:
 
 
 def _environment(report: Report) -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_clean,
+    environment = page_environment(
+        TEMPLATES, styles=[TEMPLATES / "style.css"], scripts=[TEMPLATES / "page.js", TEMPLATES / "script.js"]
     )
     environment.filters |= {
-        "number": text.number,
-        "times": text.times,
-        "duration": text.duration,
-        "one_line": text.one_line,
-        "clip": text.clip,
-        "tail": text.tail,
-        "safe_link": text.safe_link,
-        "counted": text.counted,
         "anchor": anchor,
         "principal_versions": view.principal_versions,
         "standing": standing,
         "label": label,
+        "folder": _folder,
     }
-    style, script = (TEMPLATES / "style.css").read_text("utf-8"), (TEMPLATES / "script.js").read_text("utf-8")
     causes = sorted({view.cause_of(each) for each in report.results if standing(each) is not Standing.PASSED})
     environment.globals |= {
         "report": report,
@@ -106,10 +84,6 @@ def _environment(report: Report) -> Environment:
         "cells": {cell.name: cell for cell in report.cells},
         "filters": _filters(report),
         "causes": {cause: index for index, cause in enumerate(causes)},
-        # Our own two files, and the only markup that is not escaped.
-        "style": Markup(style),  # noqa: S704
-        "script": Markup(script),  # noqa: S704
-        "policy": _policy(style, script),
     }
     return environment
 
@@ -128,17 +102,6 @@ def _filters(report: Report) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def _clean(value: Any) -> Any:
-    """Applied to every value that a template prints, before it is escaped."""
-    return text.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _policy(style: str, script: str) -> str:
-    # By digest, not 'unsafe-inline': whatever slipped through the escaping would still not run.
-    def digest(content: str) -> str:
-        return "'sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() + "'"
-
-    return (
-        f"default-src 'none'; style-src {digest(style)}; script-src {digest(script)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
+def _folder(run_id: str) -> str:
+    """A run's id as the name of its folder in a link, which leads nowhere else."""
+    return re.sub(r"[^\w-]", "_", run_id, flags=re.ASCII)[:100]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from harness.history.standing import Standing
+from harness.records.faults import KillSummary
 from harness.records.results import FullCountRow, Measured, Measurement, Report, Result
 from reports import view
 from reports.text import clip, counted, duration, number, one_line, printable, safe_link, tail
@@ -29,10 +30,15 @@ class Block(NamedTuple):
 
 def render(report: Report, *, limit_bytes: int = 1024 * 1024) -> str:
     """The summary, at most `limit_bytes` long in UTF-8. What does not fit is left out by whole blocks, and named."""
-    kept = [_verdict(report)]
+    return fitted(_verdict(report), _blocks(report), limit_bytes)
+
+
+def fitted(first: str, blocks: Iterable[Block], limit_bytes: int) -> str:
+    """`first`, and as many of `blocks` as `limit_bytes` has room for; those that are left out are named."""
+    kept = [first]
     left_out: list[str] = []
-    room = limit_bytes - _size(kept[0]) - _RESERVE_BYTES
-    for block in _blocks(report):
+    room = limit_bytes - _size(first) - _RESERVE_BYTES
+    for block in blocks:
         if _size(block.text) + 2 <= room:
             kept.append(block.text)
             room -= _size(block.text) + 2
@@ -110,6 +116,8 @@ def _blocks(report: Report) -> list[Block]:
         blocks.append(Block("the known outcomes", _known(report)))
     if report.cells:
         blocks.append(Block("the cells", _cells(report)))
+    if report.faults is not None:
+        blocks.append(Block("who checks the checker", _checker(report.faults)))
     return blocks
 
 
@@ -256,6 +264,17 @@ def _cells(report: Report) -> str:
         for cell in report.cells
     ]
     return "### Cells\n\n" + table(header, rows)
+
+
+def _checker(faults: KillSummary) -> str:
+    symbol = "❌" if faults.exit_code else "✅"
+    chosen = f", of those that match {code(faults.expression, 120)}" if faults.expression else ""
+    numbers = f"{faults.num_caught} of {counted(faults.num_faults, 'known bug')} caught and named{chosen}"
+    return (
+        f"### Who checks the checker\n\n{symbol} {numbers}, {counted(faults.num_false_alarms, 'false alarm')} in "
+        f"{counted(faults.num_controls, 'clean run')} · {escape(faults.started_at, 40)} · seed {faults.seed} · "
+        f"{code(faults.run_id, 100)}"
+    )
 
 
 def _list(names: Sequence[str], limit: int = 12) -> str:

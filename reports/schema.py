@@ -1,7 +1,7 @@
-"""The JSON Schema of the report, made from the records themselves, so that the two cannot drift apart.
+"""The JSON Schemas of the report and of the kill matrix, made from the records themselves, so that they cannot drift.
 
-`python -m reports.schema` writes `schema.json` beside this file; a test asserts that it is current. Follows
-`harness.codec`: what that writes is valid, and an unknown key is not. Knows nothing of any renderer.
+`python -m reports.schema` writes `schema.json` beside this file and in `faults/`; a test asserts that both are current.
+Follows `harness.codec`: what that writes is valid, and an unknown key is not. Knows nothing of any renderer.
 """
 
 from __future__ import annotations
@@ -18,32 +18,46 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.records.results import SCHEMA_VERSION, Report
-
-PATH = Path(__file__).with_name("schema.json")
+from harness.records import faults, results
 
 Schema = dict[str, Any]
+
+
+class Published(typing.NamedTuple):
+    """A record that other people's jobs read as JSON, and where its schema lies."""
+
+    title: str
+    record: type
+    version: str
+    path: Path
+
+
+REPORT = Published("report", results.Report, results.SCHEMA_VERSION, Path(__file__).with_name("schema.json"))
+KILL_MATRIX = Published(
+    "kill matrix", faults.KillMatrix, faults.SCHEMA_VERSION, Path(__file__).parent / "faults" / "schema.json"
+)
+PUBLISHED = (REPORT, KILL_MATRIX)
 
 _SCALARS: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 
-def report_schema() -> Schema:
-    """The schema of `Report` as `harness.codec` encodes it: JSON Schema 2020-12, closed, each record under `$defs`."""
+def schema_of(published: Published) -> Schema:
+    """The schema of a record as `harness.codec` encodes it: JSON Schema 2020-12, closed, each record under `$defs`."""
     definitions: dict[str, Schema] = {}
-    _schema_of(Report, definitions)
-    report = definitions.pop("Report")
-    report["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
+    _schema_of(published.record, definitions)
+    document = definitions.pop(published.record.__name__)
+    document["properties"]["schema_version"] = {"const": published.version}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"deltaproof report, version {SCHEMA_VERSION}",
-        **report,
+        "title": f"deltaproof {published.title}, version {published.version}",
+        **document,
         "$defs": dict(sorted(definitions.items())),
     }
 
 
-def schema_text() -> str:
-    """The text of `schema.json`."""
-    return json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n"
+def schema_text(published: Published) -> str:
+    """The text of its `schema.json`."""
+    return json.dumps(schema_of(published), indent=2, ensure_ascii=False) + "\n"
 
 
 def _schema_of(kind: Any, definitions: dict[str, Schema]) -> Schema:
@@ -104,4 +118,5 @@ def _field_docstrings(record: type) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    PATH.write_text(schema_text(), encoding="utf-8")
+    for each in PUBLISHED:
+        each.path.write_text(schema_text(each), encoding="utf-8")

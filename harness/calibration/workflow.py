@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from harness.calibration.placing import Placed, place
@@ -16,20 +15,15 @@ from harness.calibration.policy import Policy, load_policy
 from harness.calibration.samples import Sample, samples_of
 from harness.calibration.table import render
 from harness.cells.records import Progress as CellProgress
-from harness.checkpoints.base import write_base
-from harness.errors import EnvironmentBuildError
-from harness.execution.code import snapshot
-from harness.execution.engine import execute
-from harness.execution.outcome import Execution, Progress, Silence
-from harness.execution.store import Store
+from harness.execution.outcome import Execution, Progress
 from harness.faults.catalogue import load_faults
 from harness.faults.planning import Planned
 from harness.planning.expand import PlanCell
 from harness.records.faults import Fault
 from harness.records.results import Result
-from harness.runs.request import Catalogue, RunRequest
+from harness.runs.prepared import execute_in, prepare
+from harness.runs.request import Catalogue
 from harness.runs.results import Context, ended_of, read_result, write_result
-from harness.runs.workflow import prepare_cells
 
 ROWS = ("r1", "jax")
 """What is calibrated: the reference row of each stack."""
@@ -62,36 +56,21 @@ def calibrate(
 ) -> Calibration:
     """Measure noise and faults, and place every gate of the policy. Raises EnvironmentBuildError, CaseError."""
     clock = time.monotonic()
-    store = Store(out)
-    store.prepare()
-    run_id = f"calibrate-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     faults = load_faults(catalogue)
-    names = tuple(dict.fromkeys((*ROWS, *(fault.row for fault in faults.values()))))
-    request = RunRequest(out=out, cells=names, today=today, command=command)
-    rows = prepare_cells(request, catalogue.matrix, store, store.run(run_id).root, cell_progress)
-    for name, row in rows.items():
-        if row.working is None:
-            raise EnvironmentBuildError("cannot be built", where=f"the row {name}", log=row.report.error)
+    names = (*ROWS, *(fault.row for fault in faults.values()))
+    prepared = prepare(
+        "calibrate", names, catalogue.matrix, out=out, today=today, command=command, progress=cell_progress
+    )
     cells = [
-        PlanCell(name=name, stack=row.working.stack, versions=row.report.versions)
-        for name, row in rows.items()
-        if row.working is not None and name in ROWS
+        PlanCell(name=name, stack=prepared.cells[name].stack, versions=prepared.reports[name].versions) for name in ROWS
     ]
     injecting = importlib.import_module("cases.injecting")
     variations = sorted(injecting.modules(importlib.import_module(VARIATIONS)))
     clean, struck = plan_calibration(catalogue, cells, faults, variations, num_seeds)
     jobs = (*clean, *struck)
-    execution = execute(
-        list({planned.write.id: planned.write for planned in jobs}.values()),
-        list({read.id: read for planned in jobs for read in planned.reads}.values()),
-        {name: row.working for name, row in rows.items() if row.working is not None},
-        store=store,
-        run_id=run_id,
-        code=snapshot(store),
-        write_base=write_base,
-        progress=progress or Silence(),
-    )
-    context = Context(out=store.out, known=catalogue.known, today=today)
+    writes, reads = (planned.write for planned in jobs), (read for planned in jobs for read in planned.reads)
+    execution = execute_in(prepared, writes, reads, progress)
+    context = Context(out=prepared.store.out, known=catalogue.known, today=today)
     stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
     quiet = [sample for planned in clean for sample in _samples(planned, None, execution, context, stacks)]
     loud = [
@@ -103,10 +82,7 @@ def calibrate(
         device=DEVICE,
         measured_on=today.isoformat(),
         command=command,
-        versions={
-            name: {package: row.report.versions[package] for package in row.report.requirements}
-            for name, row in rows.items()
-        },
+        versions=prepared.versions,
     )
     return Calibration(
         gates=gates,

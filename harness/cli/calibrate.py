@@ -15,6 +15,7 @@ from rich.text import Text
 from harness.calibration.workflow import Calibration
 from harness.calibration.workflow import calibrate as run_calibration
 from harness.cli.console import DEFAULT_OUT, OUT_HELP, stderr, write_stdout
+from harness.cli.places import check_place
 from harness.cli.progress import RunProgress
 from harness.judging.gates import GATES_PATH
 from harness.runs.request import load_catalogue
@@ -27,6 +28,8 @@ def calibrate(
     out: Annotated[Path, typer.Option(help=OUT_HELP)] = DEFAULT_OUT,
 ) -> None:
     """Measure the noise of clean repetitions and the nearest fault, and place every gate between them."""
+    if file is not None:
+        check_place("--file", file)
     command = shlex.join(["deltaproof", *sys.argv[1:]])
     catalogue = load_catalogue()
     with RunProgress(stderr()) as progress:

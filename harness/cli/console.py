@@ -23,6 +23,10 @@ def stderr() -> Console:
     return console
 
 
+class Interrupted(Exception):
+    """Ctrl-C, with what is kept of the work in words."""
+
+
 def write_stdout(text: str) -> None:
     """Data, and nothing else, to stdout."""
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")

@@ -13,7 +13,7 @@ from importlib import import_module
 
 import typer
 
-from harness.cli.console import stderr
+from harness.cli.console import Interrupted, stderr
 from harness.errors import DeltaproofError, EnvironmentBuildError, ExitCode
 
 VERBS = ("verify", "run", "faults", "calibrate", "plan", "compare", "doctor", "report")
@@ -44,10 +44,13 @@ def main() -> None:
     asked = [verb for verb in VERBS if verb == next(iter(sys.argv[1:]), "")]
     try:
         code = make_app(asked or VERBS)(standalone_mode=False)
+        if code == ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt  # which typer makes this code of, without a word
     except typer.Exit as stop:
         code = stop.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        stderr().print("interrupted: what was finished is kept, and the same command goes on from there")
+    except (KeyboardInterrupt, typer.Abort, Interrupted) as stop:
+        kept = str(stop) or "what was finished is kept, and the same command goes on from there"
+        stderr().print(f"interrupted: {kept}", markup=False, highlight=False)
         code = ExitCode.INTERRUPTED
     except DeltaproofError as error:
         stderr().print(f"deltaproof: {error}", style="red", markup=False, highlight=False)

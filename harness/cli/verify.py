@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli.console import stderr, write_stdout
+from harness.cli.console import Interrupted, stderr, write_stdout
+from harness.cli.places import check_place
 from harness.cli.verify_progress import VerifyProgress
-from harness.errors import ExitCode, StorageError, UsageError
+from harness.errors import UsageError
 from reports.files import write_text
 
 
@@ -40,8 +40,7 @@ def verify(
         with VerifyProgress(stderr()) as progress:
             report = verify_directories(base, adapter, merged, num_threads=jobs, progress=progress)
     except KeyboardInterrupt:
-        stderr().print("interrupted: nothing was written", markup=False, highlight=False)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+        raise Interrupted("nothing was written") from None
     stderr().print(terminal.summary(report, command=command))
     if html is not None:
         from reports.verification import html as page
@@ -55,17 +54,8 @@ def verify(
 
 def _check_place(html: Path, read: tuple[Path, ...]) -> None:
     """Raise if the page cannot be written, before an hour's work is spent on it, or would stand in for what is read."""
-    if html.is_dir():
-        raise UsageError("is a directory", where=f"--html {html}", next_step="Name a file in it.")
     place = Path(os.path.realpath(html))
     is_read = any(place.is_relative_to(os.path.realpath(directory)) for directory in read)
-    if is_read and html.exists() and html.suffix != ".html":
+    if is_read and html.is_file() and html.suffix != ".html":
         raise UsageError("is a file of what is to be verified", where=f"--html {html}", next_step="Name another.")
-    try:
-        html.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=html.parent):
-            pass
-    except OSError as error:
-        raise StorageError(
-            f"cannot be written: {error.strerror or error}", where=f"--html {html}", next_step="Choose another folder."
-        ) from error
+    check_place("--html", html)

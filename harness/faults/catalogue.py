@@ -30,6 +30,12 @@ def load_faults(catalogue: Catalogue) -> Mapping[str, Fault]:
     return faults
 
 
+def load_areas() -> Mapping[str, str]:
+    """The area of every fault by its name: the folder that it lies in."""
+    modules = importlib.import_module(INJECTING).modules()
+    return {name: module.__name__.split(".")[-2] for name, module in modules.items()}
+
+
 def check(name: str, fault: Fault, catalogue: Catalogue) -> None:
     """Raise CaseError if the fault is not one that could be put into a job and caught."""
     where = f"fault {name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from harness.checkpoints.configs import effective_config
 from harness.checkpoints.naming import module_table
@@ -32,6 +32,7 @@ def struck_case(planned: Planned, fault: Fault, hit: Hit | None, said: Sequence[
                 verdict=each.verdict,
                 cause=each.cause,
                 is_owed=each.check in fault.names,
+                kind=fault.names.get(each.check, ""),
                 caught=caught,
                 named=named,
                 message=message,
@@ -53,12 +54,13 @@ def struck_case(planned: Planned, fault: Fault, hit: Hit | None, said: Sequence[
     )
 
 
-def fault_result(name: str, fault: Fault, cases: Sequence[StruckCase]) -> FaultResult:
+def fault_result(name: str, area: str, fault: Fault, cases: Sequence[StruckCase]) -> FaultResult:
     """A row of the matrix."""
     by_case = [{check.check for check in case.checks if check.caught} for case in cases]
     caught_by = set.intersection(*by_case) if by_case else set()
     return FaultResult(
         name=name,
+        area=area,
         what=fault.what,
         source=fault.source,
         place=fault.place,
@@ -92,8 +94,3 @@ def control(planned: Planned, said: Sequence[Said]) -> Control:
 def expected_of(clean: str) -> dict[str, str]:
     """What each check says of a run without any fault."""
     return {**dict.fromkeys(CHECKS, clean), "verify": Verdict.CONTAINS}
-
-
-def by_fault(cases: Mapping[str, Sequence[StruckCase]], faults: Mapping[str, Fault]) -> tuple[FaultResult, ...]:
-    """All rows, in the catalogue's order."""
-    return tuple(fault_result(name, faults[name], struck) for name, struck in cases.items())

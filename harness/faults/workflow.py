@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from harness.cells.records import Progress as CellProgress
-from harness.checkpoints.base import write_base
-from harness.errors import EnvironmentBuildError, ExitCode, UsageError
-from harness.execution.code import snapshot
-from harness.execution.engine import execute
-from harness.execution.outcome import Execution, Progress, Silence
-from harness.execution.store import Store
-from harness.faults.catalogue import load_faults
+from harness.errors import ExitCode, UsageError
+from harness.execution.outcome import Execution, Progress
+from harness.faults.catalogue import load_areas, load_faults
 from harness.faults.checking import said_of, to_check
-from harness.faults.killing import by_fault, control, struck_case
+from harness.faults.killing import control, fault_result, struck_case
 from harness.faults.planning import Planned, plan_faults
-from harness.records.faults import KillMatrix, StruckCase
+from harness.records.faults import SCHEMA_VERSION, KillMatrix, StruckCase
 from harness.records.jobs import Hit
-from harness.runs.request import Catalogue, RunRequest
+from harness.runs.prepared import execute_in, prepare
+from harness.runs.request import Catalogue
 from harness.runs.results import Context
 from harness.runs.selection import parse
 from harness.runs.side_by_side import side_by_side
-from harness.runs.workflow import prepare_cells
 
-SCHEMA_VERSION = "1.0"
 CHECKING_S = 0.2
 """What all checks of one write take."""
 
@@ -68,43 +61,35 @@ def run_faults(
         raise UsageError(
             "no fault matches -k", got=request.expression, expected=f"a part of a name, such as {next(iter(faults))}"
         )
-    store = Store(request.out)
-    store.prepare()
-    run_id = f"faults-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-    rows = tuple(dict.fromkeys(planned.write.cell for planned in (*struck, *controls)))
-    cells = prepare_cells(
-        RunRequest(out=request.out, cells=rows, today=request.today, command=request.command),
-        catalogue.matrix,
-        store,
-        store.run(run_id).root,
-        cell_progress,
-    )
-    for name, row in cells.items():
-        if row.working is None:
-            raise EnvironmentBuildError("cannot be built", where=f"the row {name}", log=row.report.error)
     jobs = (*struck, *controls)
-    execution = execute(
-        list({planned.write.id: planned.write for planned in jobs}.values()),
-        [read for planned in jobs for read in planned.reads],
-        {name: row.working for name, row in cells.items() if row.working is not None},
-        store=store,
-        run_id=run_id,
-        code=snapshot(store),
-        write_base=write_base,
-        progress=progress or Silence(),
+    prepared = prepare(
+        "faults",
+        (planned.write.cell for planned in jobs),
+        catalogue.matrix,
+        out=request.out,
+        today=request.today,
+        command=request.command,
+        progress=cell_progress,
     )
-    context = Context(out=store.out, known={}, today=request.today)
+    writes, reads = (planned.write for planned in jobs), (read for planned in jobs for read in planned.reads)
+    execution = execute_in(prepared, writes, reads, progress)
+    context = Context(out=prepared.store.out, known={}, today=request.today)
     by_name: dict[str, list[StruckCase]] = defaultdict(list)
     told = side_by_side(said_of, [to_check(planned, execution, context) for planned in jobs], task_s=CHECKING_S)
     for planned, said in zip(struck, told, strict=False):
         case = struck_case(planned, faults[planned.fault], _hit(planned, execution), said, request.seed)
         by_name[planned.fault].append(case)
-    results = by_fault(by_name, faults)
+    areas = load_areas()
+    results = tuple(fault_result(name, areas[name], faults[name], cases) for name, cases in by_name.items())
     clean = tuple(control(planned, said) for planned, said in zip(controls, told[len(struck) :], strict=True))
     num_caught = sum(each.is_caught and each.culprit_named for each in results)
     num_alarms = sum(bool(each.alarms) for each in clean)
     return KillMatrix(
         schema_version=SCHEMA_VERSION,
+        run_id=prepared.run_id,
+        started_at=prepared.started.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=request.command,
+        expression=request.expression,
         seed=request.seed,
         num_faults=len(results),
         num_caught=num_caught,
@@ -113,13 +98,9 @@ def run_faults(
         exit_code=int(ExitCode.OK if num_caught == len(results) and not num_alarms else ExitCode.FAILED),
         faults=results,
         controls=clean,
-        versions={name: _principal(row.report.versions, row.report.requirements) for name, row in cells.items()},
+        versions=prepared.versions,
         duration_s=round(time.monotonic() - clock, 3),
     )
-
-
-def _principal(versions: Mapping[str, str], requirements: Mapping[str, str]) -> dict[str, str]:
-    return {package: versions[package] for package in requirements if package in versions}
 
 
 def _hit(planned: Planned, execution: Execution) -> Hit | None:

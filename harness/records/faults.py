@@ -13,6 +13,9 @@ Check = Literal["write", "lora", "merged", "verify"]
 CHECKS: tuple[Check, ...] = ("write", "lora", "merged", "verify")
 Place = Literal["artifact", "stack", "environment"]
 
+SCHEMA_VERSION = "1.0"
+"""Of the kill matrix."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -53,6 +56,8 @@ class CheckedFault:
     cause: str
     is_owed: bool
     """Whether it must catch it."""
+    kind: str = ""
+    """The kind of finding by which it must name it; empty where it need not."""
     caught: bool
     named: bool
     """Caught, and by the kind that was asked for, with the very tensors, field or file that were hit."""
@@ -84,6 +89,8 @@ class FaultResult:
     """A row of the kill matrix."""
 
     name: str
+    area: str
+    """What it is a fault of: the folder that it lies in (loading, adapters, merging, running)."""
     what: str
     source: str
     place: str
@@ -107,9 +114,15 @@ class Control:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillMatrix:
-    """All faults, all controls: `faults --json`."""
+    """All faults, all controls: `faults --json`. HTML and Markdown are views of it and hold nothing more."""
 
     schema_version: str
+    run_id: str
+    started_at: str
+    """ISO, in UTC."""
+    command: str
+    expression: str
+    """What chose faults and cases (`-k`); empty where it is all of them."""
     seed: int
     num_faults: int
     num_caught: int
@@ -122,3 +135,19 @@ class KillMatrix:
     versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Row to package to version."""
     duration_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillSummary:
+    """The numbers of a kill matrix, for the report of a run: who checks the checker."""
+
+    run_id: str
+    started_at: str
+    expression: str
+    seed: int
+    num_faults: int
+    num_caught: int
+    """Caught and named."""
+    num_false_alarms: int
+    num_controls: int
+    exit_code: int

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from harness.records.faults import KillSummary
+
 VerdictName = Literal["PASS", "FAIL", "ERROR", "INCONCLUSIVE", "SKIPPED"]
 Disposition = Literal["new", "known", "fixed", "expired", "none"]
 
@@ -225,3 +227,5 @@ class Report:
     """build, write, read, judge, total (wall), and import, work (summed over processes)."""
     host: Host
     code_digest: str
+    faults: KillSummary | None = None
+    """The newest kill matrix that lay in the same folder when the run ended; None where there was none."""

@@ -32,6 +32,7 @@ from harness.records.results import SCHEMA_VERSION, CellReport, Host, Report, Re
 from harness.runs import results as judged
 from harness.runs.full_count import full_count_rows
 from harness.runs.last_good import with_last_good
+from harness.runs.newest_faults import newest_faults
 from harness.runs.request import HERE, Catalogue, RunRequest
 from harness.runs.selection import parse
 from harness.runs.side_by_side import side_by_side
@@ -117,6 +118,7 @@ def run(
         },
         host=host(),
         code_digest=code.digest,
+        faults=newest_faults(store.out),
     )
 
 

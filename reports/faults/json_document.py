@@ -1,4 +1,4 @@
-"""The kill matrix as JSON: its records, encoded."""
+"""The kill matrix as JSON: its records, encoded. A contract that jobs read, with `schema.json` beside it."""
 
 from __future__ import annotations
 

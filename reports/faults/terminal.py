@@ -5,15 +5,25 @@ Builds `Text`, never rich markup. Knows no other view.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from harness.records.faults import CHECKS, FaultResult, KillMatrix
-from reports.text import duration, one_line
+from reports.faults import view
+from reports.text import counted, duration, one_line
 
-MARKS = {"named": ("●", "green"), "caught": ("○", "yellow"), "missed": ("·", "bright_black"), "owed": ("✕", "red")}
-LEGEND = "● caught, and the culprit named   ○ caught   ✕ missed, and it must not   · says nothing of it"
+STYLES: Mapping[view.MarkName, str] = {
+    "named": "green",
+    "caught": "yellow",
+    "owed": "red",
+    "besides": "green",
+    "quiet": "bright_black",
+    "": "default",
+}
+LEGEND = "   ".join(f"{mark.symbol} {mark.says}" for mark in view.MARKS.values() if mark.symbol)
 
 
 def summary(matrix: KillMatrix) -> RenderableType:
@@ -27,23 +37,11 @@ def summary(matrix: KillMatrix) -> RenderableType:
     line = Text(f"{'✓' if good else '✕'} {matrix.num_caught} of {matrix.num_faults} faults caught and named",
                 style=f"bold {'green' if good else 'red'}")  # fmt: skip
     line.append(
-        f" · {matrix.num_false_alarms} false alarms in {matrix.num_controls} clean runs · seed {matrix.seed} · "
-        f"{duration(matrix.duration_s)} · exit {matrix.exit_code}",
+        f" · {counted(matrix.num_false_alarms, 'false alarm')} in {counted(matrix.num_controls, 'clean run')} · "
+        f"seed {matrix.seed} · {duration(matrix.duration_s)} · exit {matrix.exit_code}",
         style="default",
     )
     return Group(*parts, Text(), line)
-
-
-def mark_of(fault: FaultResult, check: str) -> str:
-    """What a check made of a fault, the worst over its cases; empty where it had nothing to say."""
-    said = [(case, each) for case in fault.cases for each in case.checks if each.check == check]
-    if not said:
-        return ""
-    if all(each.named for _, each in said):
-        return "named"
-    if all(each.caught for _, each in said):
-        return "caught"
-    return "missed"
 
 
 def _table(matrix: KillMatrix) -> Table:
@@ -51,16 +49,10 @@ def _table(matrix: KillMatrix) -> Table:
     for column in ("fault", "in", *CHECKS, "dtypes"):
         table.add_column(column)
     for fault in matrix.faults:
-        marks = []
-        for check in CHECKS:
-            kind = mark_of(fault, check)
-            owed = kind == "missed" and any(
-                each.check == check and each.is_owed and not each.caught for case in fault.cases for each in case.checks
-            )
-            text, style = MARKS["owed" if owed else kind] if kind else ("", "default")
-            marks.append(Text(text, style=style))
-        style = "default" if fault.is_caught and fault.culprit_named else "bold red"
-        dtypes = " ".join(sorted({case.dtype for case in fault.cases}))
+        names = [view.mark_of(fault, check) for check in CHECKS]
+        marks = [Text(view.MARKS[name].symbol, style=STYLES[name]) for name in names]
+        style = "default" if view.standing_of(fault) == "named" else "bold red"
+        dtypes = " ".join(view.dtypes_of(fault))
         table.add_row(Text(fault.name, style=style), fault.place, *marks, Text(dtypes, style="bright_black"))
     return table
 

@@ -1,22 +1,20 @@
 """A verification as one self-contained HTML page: inline style, no script, no requests, light and dark.
 
-Everything that comes from the report is cleaned and escaped by the Jinja environment made here; the templates judge
-nothing. The style is that of a run's page, with what pictures need. Knows nothing of the other views.
+Everything that comes from the report is cleaned and escaped by the environment of `pages`; the templates judge nothing.
+The style is that of a run's page, with what pictures need. Knows nothing of the other views.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from harness.verify.report import VerifyReport
 from reports import text
-from reports.html import TEMPLATES as RUN_TEMPLATES
+from reports.pages import TEMPLATES as RUN_TEMPLATES
+from reports.pages import page_environment
 from reports.verification import advice, cells, distribution, maps, tones, words
 from reports.verification.grouping import grouped
 
@@ -78,16 +76,8 @@ def render(report: VerifyReport, *, command: str) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_clean,
-    )
-    environment.filters |= {"one_line": text.one_line, "counted": text.counted, "size": words.size}
-    style = "".join((folder / "style.css").read_text("utf-8") for folder in (RUN_TEMPLATES, TEMPLATES))
+    environment = page_environment(TEMPLATES, styles=[folder / "style.css" for folder in (RUN_TEMPLATES, TEMPLATES)])
+    environment.filters["size"] = words.size
     environment.globals |= {
         "words": words,
         "advice": advice,
@@ -97,9 +87,6 @@ def _environment() -> Environment:
         "MAX_FINDINGS": MAX_FINDINGS,
         "MAX_LABEL": MAX_LABEL,
         "frame_of": Frame.of,
-        # Our own two files, and the only markup that is not escaped.
-        "style": Markup(style),  # noqa: S704
-        "policy": _policy(style),
     }
     return environment
 
@@ -107,14 +94,3 @@ def _environment() -> Environment:
 def _step(size: int, wanted: int) -> int:
     """Every how many cells of `size` pixels there is room for a label of `wanted`."""
     return next(step for step in (1, 2, 4, 8, 16, 32, 64, 128, 256) if step * size >= wanted or step == 256)
-
-
-def _clean(value: Any) -> Any:
-    """Applied to every value that a template prints, before it is escaped."""
-    return text.printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _policy(style: str) -> str:
-    # The style by its digest, and nothing else: what slipped through the escaping would neither run nor load.
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"

@@ -16,7 +16,7 @@ from tests.cli.conftest import Said
 
 Command = Callable[..., Said]
 ESCAPE = "\x1b["
-VERBS = ("verify", "run", "plan", "compare", "doctor", "report")
+VERBS = ("verify", "run", "faults", "calibrate", "plan", "compare", "doctor", "report")
 
 
 def test_without_arguments_it_lists_the_verbs(deltaproof: Command) -> None:

@@ -107,3 +107,15 @@ def test_bars_are_for_terminals(terminal: bool) -> None:
         play(progress)
     assert terminal == (ESCAPE in stream.getvalue())
     assert "other@r1: [red]boom[/red]" in stream.getvalue()
+
+
+def test_ctrl_c_is_130_and_one_line(deltaproof: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that what was finished is kept; typer says nothing of it by itself."""
+
+    def interrupted(*_arguments: object, **_options: object) -> Report:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.cli.run.run_workflow", interrupted)
+    said = deltaproof("run", "--json")
+    assert (ExitCode.INTERRUPTED, "", 1) == (said.code, said.out, len(said.err.strip().splitlines()))
+    assert "interrupted: what was finished is kept, and the same command goes on from there" in said.err

@@ -9,10 +9,13 @@ import json
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from harness import codec
 from harness.records.faults import CHECKS, KillMatrix
+from harness.runs.newest_faults import newest_faults
+from reports import schema
 from tests.end_to_end.conftest import NewOut, start
 
 pytestmark = pytest.mark.registry
@@ -35,6 +38,7 @@ def test_faults_are_caught_and_named_and_clean_runs_are_not(new_out: NewOut) -> 
         said, told = process.communicate(timeout=600)
         assert process.returncode == 0, told
         matrix = codec.decode(KillMatrix, json.loads(said), where="stdout")
+        jsonschema.Draft202012Validator(schema.schema_of(schema.KILL_MATRIX)).validate(json.loads(said))
         assert (3, 3, 0, 2) == (matrix.num_faults, matrix.num_caught, matrix.num_false_alarms, matrix.num_controls)
         assert set(SOME) == {fault.name for fault in matrix.faults}
         by_name = {fault.name: fault for fault in matrix.faults}
@@ -42,6 +46,13 @@ def test_faults_are_caught_and_named_and_clean_runs_are_not(new_out: NewOut) -> 
         assert all(len(control.alarms) == 0 and control.num_checks == len(CHECKS) for control in matrix.controls)
         hits.append(by_name["one_expert_missed"].cases[0].hit)
         assert "3 of 3 faults caught and named" in told
+        assert {"adapters", "merging", "loading"} >= {fault.area for fault in matrix.faults}
+        folder = out / "runs" / matrix.run_id
+        assert said == (folder / "faults.json").read_text(encoding="utf-8")
+        assert str(folder / "faults.html") in told
+        newest = newest_faults(out)
+        assert newest is not None
+        assert matrix.run_id == newest.run_id
     assert hits[0] != hits[1]
 
 

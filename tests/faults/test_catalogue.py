@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import cases.faults
 from harness.errors import CaseError
-from harness.faults.catalogue import check, load_faults
+from harness.faults.catalogue import check, load_areas, load_faults
 from harness.records.faults import CHECKS, Fault
 from harness.runs.request import Catalogue
 
@@ -39,6 +41,15 @@ def test_the_repositorys_faults_are_good(catalogue: Catalogue) -> None:
     assert set(CHECKS) == {name for fault in faults.values() for name in fault.names}
     assert len(faults) >= 60
     assert {"artifact", "stack", "environment"} <= {fault.place for fault in faults.values()}
+
+
+def test_every_fault_has_the_area_of_its_folder(catalogue: Catalogue) -> None:
+    """Which is what reports group by: none lies outside of one."""
+    areas = load_areas()
+    assert set(load_faults(catalogue)) == set(areas)
+    folders = {path.name for path in Path(cases.faults.__path__[0]).iterdir() if (path / "__init__.py").is_file()}
+    assert {"loading", "adapters", "merging", "running"} <= folders == set(areas.values())
+    assert ("merging", "loading") == (areas["one_expert_missed"], areas["rope_theta_ignored"])
 
 
 def test_a_good_fault_is_taken(catalogue: Catalogue) -> None:

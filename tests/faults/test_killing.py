@@ -47,8 +47,12 @@ def test_a_fault_that_every_check_named_is_caught_and_named(planned: Planned) ->
     case = judged(planned, WRITE, LORA, MERGED)
     assert (True, True, (TENSOR,)) == (case.is_caught, case.is_named, case.hit)
     assert case.rerun == "deltaproof faults --seed 7 -k 'good and qwen3_moe-float32-loop'"
-    row = fault_result("good", FAULT, [case, case])
+    row = fault_result("good", "merging", FAULT, [case, case])
     assert (True, True, ("merged", "write")) == (row.is_caught, row.culprit_named, row.caught_by)
+    assert "merging" == row.area
+    assert {"write": "delta_missing", "merged": "delta_missing", "lora": ""} == {
+        check.check: check.kind for check in case.checks
+    }
 
 
 MISSED = {
@@ -65,14 +69,14 @@ def test_a_fault_that_one_check_misses_is_not_caught(name: str, planned: Planned
     case = judged(planned, *MISSED[name])
     assert (False, False) == (case.is_caught, case.is_named)
     good = judged(planned, WRITE, LORA, MERGED)
-    row = fault_result("good", FAULT, [good, case])
+    row = fault_result("good", "merging", FAULT, [good, case])
     assert (False, False) == (row.is_caught, row.culprit_named)
     assert "merged" not in row.caught_by
 
 
 def test_a_fault_without_a_case_is_not_caught() -> None:
     """Nothing was shown."""
-    row = fault_result("good", FAULT, [])
+    row = fault_result("good", "merging", FAULT, [])
     assert (False, False, ()) == (row.is_caught, row.culprit_named, row.caught_by)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from harness.history.standing import label
 from harness.records.cases import saved_as
+from harness.records.faults import KillSummary
 from harness.records.results import (
     SCHEMA_VERSION,
     CellReport,
@@ -397,6 +398,7 @@ def hostile_report() -> Report:
         command=HOSTILE,
         cells=(cell, make_cell("r2")),
         full_count=(dataclasses.replace(make_full_count("r1"), cell=HOSTILE, versions={"peft": HOSTILE}),),
+        faults=make_kills(run_id=f"../../{HOSTILE}", started_at=HOSTILE, expression=HOSTILE),
     )
 
 
@@ -432,9 +434,25 @@ def two_stacks_report() -> Report:
     return make_report([*results, *dense], cells=(make_cell("r1"), make_cell("r2"), cell), full_count=())
 
 
+def make_kills(**changes: Any) -> KillSummary:
+    """The numbers of a kill matrix that lay beside."""
+    made = KillSummary(
+        run_id="faults-20261121T232750-8fac",
+        started_at="2026-11-21T23:27:50Z",
+        expression="",
+        seed=4,
+        num_faults=110,
+        num_caught=97,
+        num_false_alarms=0,
+        num_controls=54,
+        exit_code=1,
+    )
+    return dataclasses.replace(made, **changes)
+
+
 BUILDERS: Mapping[str, Callable[[], Report]] = {
     "green": lambda: make_report(all_results()),
-    "failing": lambda: make_report([damaged(result) for result in all_results()]),
+    "failing": lambda: make_report([damaged(result) for result in all_results()], faults=make_kills()),
     "unbuilt": unbuilt_report,
     "two_stacks": two_stacks_report,
     "hostile": hostile_report,

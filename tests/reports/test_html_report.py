@@ -84,7 +84,8 @@ def test_hostile_texts_stay_texts(page: Callable[[str], Page]) -> None:
     found = page("hostile")
     assert "<script>alert(1)</script>" in found.text
     assert "{{ 7*7 }}" in found.text
-    assert not [link for link in found.attribute("href") if not link.startswith(("#", "https://", "data:,"))]
+    links = [link for link in found.attribute("href") if not link.startswith(("#", "https://", "data:,"))]
+    assert all(re.fullmatch(r"\.\./[\w-]+/faults\.html", link) for link in links)
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800-\udfff]", found.source)
 
 
@@ -175,3 +176,15 @@ def test_a_square_is_never_colour_alone(page: Callable[[str], Page]) -> None:
     labels = [label for label in page("failing").attribute("aria-label") if " → " in label]
     assert len(labels) == 50
     assert "r1 → r3, lora: 7 failed, 1 skipped, 2 passed" in labels
+
+
+def test_who_checks_the_checker_is_said_where_it_is_known(page: Callable[[str], Page]) -> None:
+    """The newest kill matrix of the same folder: its numbers, date and seed, and the way to its page; else no word."""
+    found = page("failing")
+    text = found.text[found.text.index("Who checks the checker") :]
+    assert "97 of 110 faults were caught and named, with 0 false alarms in 54 clean runs." in text
+    assert "2026-11-21T23:27:50Z · seed 4" in text
+    assert "not of all faults" not in text
+    assert "../faults-20261121T232750-8fac/faults.html" in found.attribute("href")
+    assert "not of all faults: -k" in page("hostile").text
+    assert "Who checks the checker" not in page("green").text

@@ -127,3 +127,13 @@ def test_hostile_links_are_not_written(
     for link, expected in (("javascript:alert(1)", False), ("https://example.org/1", True)):
         report = make_report([broken(make_result(), "delta_missing experts 48/48", known_link=link)])
         assert expected == ("issue: <" in markdown.render(report))
+
+
+def test_who_checks_the_checker_is_said_where_it_is_known(sample: Callable[[str], Report]) -> None:
+    """The newest kill matrix of the same folder, as the last word; else none."""
+    text = markdown.render(sample("failing"))
+    said = text[text.index("### Who checks the checker") :]
+    assert "❌ 97 of 110 known bugs caught and named, 0 false alarms in 54 clean runs · 2026-11-21T23:27:50Z" in said
+    assert "· seed 4 · `faults-20261121T232750-8fac`" in said
+    assert "of those that match" in markdown.render(sample("hostile"))
+    assert "Who checks the checker" not in markdown.render(sample("green"))

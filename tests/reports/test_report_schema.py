@@ -14,19 +14,23 @@ from harness.records.results import Report
 from reports import schema
 
 
-def test_published_schema_is_current() -> None:
-    """schema.json is what the generator gives: run `python -m reports.schema` after a record has changed."""
-    assert schema.PATH.read_text("utf-8") == schema.schema_text()
+@pytest.mark.parametrize("published", schema.PUBLISHED, ids=lambda published: published.title)
+def test_published_schema_is_current(published: schema.Published) -> None:
+    """Each schema.json is what the generator gives: run `python -m reports.schema` after a record has changed."""
+    assert published.path.read_text("utf-8") == schema.schema_text(published)
 
 
-def test_schema_is_itself_valid() -> None:
-    """The schema is a correct JSON Schema 2020-12."""
-    jsonschema.Draft202012Validator.check_schema(schema.report_schema())
+@pytest.mark.parametrize("published", schema.PUBLISHED, ids=lambda published: published.title)
+def test_schema_is_itself_valid(published: schema.Published) -> None:
+    """A correct JSON Schema 2020-12, which names its version."""
+    made = schema.schema_of(published)
+    jsonschema.Draft202012Validator.check_schema(made)
+    assert published.version in made["title"]
 
 
 def test_every_sample_report_is_valid(any_report: Report) -> None:
     """What the records encode to satisfies the schema, whatever is in their texts."""
-    jsonschema.Draft202012Validator(schema.report_schema()).validate(encode(any_report))
+    jsonschema.Draft202012Validator(schema.schema_of(schema.REPORT)).validate(encode(any_report))
 
 
 def _without_results(value: dict[str, Any]) -> None:
@@ -66,7 +70,7 @@ def _with_untagged_measurement(value: dict[str, Any]) -> None:
 )
 def test_a_changed_report_is_invalid(sample: Callable[[str], Report], change: Callable[[dict[str, Any]], None]) -> None:
     """Each change that would mislead a consumer is refused, and the unchanged report is not."""
-    validator = jsonschema.Draft202012Validator(schema.report_schema())
+    validator = jsonschema.Draft202012Validator(schema.schema_of(schema.REPORT))
     value = json.loads(json.dumps(encode(sample("small"))))
     assert validator.is_valid(value)
     change(value)
