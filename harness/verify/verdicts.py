@@ -11,7 +11,8 @@ VERDICTS: dict[str, Verdict] = {
     **dict.fromkeys(
         (
             "delta_wrong_values", "delta_wrong_scale", "delta_wrong_sign", "delta_applied_twice", "experts_permuted",
-            "gate_up_swapped", "passthrough_changed", "non_finite", "shape_mismatch", "tensor_duplicated",
+            "gate_up_swapped", "passthrough_changed", "delta_unexplained", "non_finite", "shape_mismatch",
+            "tensor_duplicated",
         ),
         Verdict.WRONG_VALUES,
     ),

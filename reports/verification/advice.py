@@ -117,6 +117,12 @@ KINDS: Mapping[str, Meaning] = {
         "See that base is the very revision that was merged into. If it is, something else was trained, converted or "
         "damaged there: take these tensors from base.",
     ),
+    "delta_unexplained": Meaning(
+        "{count} {weights} changed for which the adapter lacks factors",
+        "others",
+        "Save the adapter again from the trained model, and verify that one: of what was merged there this one says "
+        "nothing.",
+    ),
     "tensor_missing": Meaning(
         "{count} {weights} {are} missing",
         "",
@@ -129,7 +135,7 @@ KINDS: Mapping[str, Meaning] = {
         "has them.",
     ),
     "tensor_duplicated": Meaning(
-        "{count} {weights} {are} in several files",
+        "{count} {weights} {are} stored more than once",
         "",
         "It depends on the loader which copy counts. Save into an empty directory, so that no older file is left.",
     ),

@@ -103,6 +103,16 @@ def test_what_is_wrong_is_said_with_how_to_see_it_again(bad: CheckedFault | None
     assert "✕ 1 of 2 faults caught and named" in text
 
 
+def test_whatever_was_hit_is_shown() -> None:
+    """Some of the tensors, and some of what is no tensor, with the word for it."""
+    row = fault(checked("verify"), checked("merged", named=False))
+    hit = (*(f"model.layers.{layer}.mlp.down_proj.weight" for layer in range(30)), "key one.A", "key two.A", "file its")
+    text = printed(matrix(replace(row, cases=(replace(row.cases[0], hit=hit),))))
+    said = " ".join(text.split())
+    assert "hit model.layers.0.mlp.down_proj.weight" in said
+    assert "; key one.A, two.A; file its" in said
+
+
 def test_a_missed_check_that_was_owed_is_marked() -> None:
     """Otherwise than one that has nothing to say of it."""
     text = printed(matrix(fault(checked("merged", caught=False, named=False), checked("verify"))))

@@ -23,7 +23,7 @@ delta_wrong_values experts_permuted gate_up_swapped lost_to_rounding passthrough
 tensor_unexpected tensor_duplicated shape_mismatch dtype_changed non_finite adapter_key_unmatched
 modules_to_save_lost tied_weights_broken config_mismatch generation_config_missing generation_config_changed
 tokenizer_changed index_mismatch ambiguous_layout adapter_unsupported adapter_incomplete adapter_key_wrapped
-quantised_weights family_unknown merge_rounding b_all_zero
+quantised_weights family_unknown merge_rounding b_all_zero delta_unexplained
 """
 """The kinds of DESIGN section 5 and of docs/design/005-verify.md."""
 

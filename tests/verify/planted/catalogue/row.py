@@ -16,7 +16,8 @@ from tests.verify.planted.storing import Shape
 LEADS_TO: dict[Verdict, tuple[str, ...]] = {
     Verdict.WRONG_VALUES: (
         "delta_wrong_values", "delta_wrong_scale", "delta_wrong_sign", "delta_applied_twice", "experts_permuted",
-        "gate_up_swapped", "passthrough_changed", "non_finite", "shape_mismatch", "tensor_duplicated",
+        "gate_up_swapped", "passthrough_changed", "delta_unexplained", "non_finite", "shape_mismatch",
+        "tensor_duplicated",
     ),
     Verdict.WRONG_LAYOUT: ("delta_wrong_packing", "delta_wrong_layout"),
     Verdict.PARTIAL: ("delta_missing", "modules_to_save_lost", "adapter_key_unmatched", "adapter_incomplete"),
