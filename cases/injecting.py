@@ -132,15 +132,19 @@ class Scene:
 
     def hits(self, *tensors: str) -> None:
         """These tensors are what a finding must name."""
-        self.hit = Hit(tensors=tuple(sorted({*self.hit.tensors, *tensors})))
+        self.hit = replace(self.hit, tensors=tuple(sorted({*self.hit.tensors, *tensors})))
+
+    def hits_keys(self, *keys: str) -> None:
+        """These tensors of the adapter's file, for whoever finds names in it that mean nothing."""
+        self.hit = replace(self.hit, keys=tuple(sorted({*self.hit.keys, *keys})))
 
     def hits_field(self, name: str) -> None:
         """This field of a configuration."""
-        self.hit = Hit(field=name)
+        self.hit = replace(self.hit, field=name)
 
     def hits_file(self, name: str) -> None:
         """This file of what is saved."""
-        self.hit = Hit(file=name)
+        self.hit = replace(self.hit, file=name)
 
     # Where a fault is put
 
@@ -308,6 +312,15 @@ class Scene:
     def remake_adapter(self, directory: Path, remake: Remake) -> None:
         """The tensors of a saved adapter as `remake` gives them: under other names, fewer, or in other dtypes."""
         _remake(directory / ADAPTER_FILE, remake)
+
+    def rename_factors(self, rename: Callable[[str], str]) -> None:
+        """The adapter is saved under the names that `rename` gives; the keys that are new are hit."""
+
+        def remake(tensors: dict[str, Stored]) -> dict[str, Stored]:
+            self.hits_keys(*({rename(name) for name in tensors} - tensors.keys()))
+            return {rename(name): stored for name, stored in tensors.items()}
+
+        self.adapter_saved(lambda directory: self.remake_adapter(directory, remake))
 
     def edit_json(self, path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
         """A JSON file after `edit` of what it holds."""

@@ -41,11 +41,10 @@ def struck_case(planned: Planned, fault: Fault, hit: Hit | None, said: Sequence[
         )
     owed = [check for check in checks if check.is_owed]
     is_whole = set(fault.names) <= {check.check for check in owed}
-    hits = () if hit is None else (*hit.tensors, *filter(None, (hit.field, hit.file)))
     return StruckCase(
         case=planned.write.case.name,
         dtype=planned.write.case.dtype,
-        hit=hits,
+        hit=() if hit is None else hit.told,
         owed=tuple(fault.names),
         checks=tuple(checks),
         is_caught=is_whole and all(check.caught for check in owed),

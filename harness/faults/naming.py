@@ -10,6 +10,9 @@ from harness.checkpoints.naming import CanonicalTensor
 from harness.records.jobs import Hit
 from harness.records.results import Finding
 
+OF_KEYS = frozenset({"adapter_key_unmatched"})
+"""Kinds that say something of a name in the adapter's file, which need not be any tensor's of the model."""
+
 
 def unnamed(kind: str, hit: Hit, findings: Sequence[Finding], table: Mapping[str, CanonicalTensor]) -> str:
     """How these findings do not name what was hit by `kind`; empty if they do."""
@@ -20,7 +23,8 @@ def unnamed(kind: str, hit: Hit, findings: Sequence[Finding], table: Mapping[str
         return f"expected the field {hit.field}, got {_places(found)}"
     if hit.file and not any(_says(finding, PurePosixPath(hit.file).name) for finding in found):
         return f"expected the file {hit.file}, got {_places(found)}"
-    return _unnamed_tensors(hit.tensors, found, table) if hit.tensors else ""
+    names = hit.keys if kind in OF_KEYS and hit.keys else hit.tensors
+    return _unnamed_tensors(names, found, table) if names else ""
 
 
 def _says(finding: Finding, name: str) -> bool:
@@ -30,10 +34,10 @@ def _says(finding: Finding, name: str) -> bool:
 
 
 def _unnamed_tensors(tensors: Sequence[str], found: Sequence[Finding], table: Mapping[str, CanonicalTensor]) -> str:
-    """Findings are groups, each of one kind and role, with a tensor that stands for them."""
+    """Findings are groups, each of one kind and role, with a tensor that stands for them: of no two the same."""
     num_named = sum(finding.num_alike for finding in found)
-    others = sorted({finding.where.tensor for finding in found} - set(tensors))
-    if others or num_named != len(tensors):
+    named = {finding.where.tensor for finding in found}
+    if named - set(tensors) or num_named != len(tensors) or len(named) != len(found):
         return f"expected {len(tensors)} tensors like {tensors[0]}, got {num_named} like {_places(found)}"
     for axis in ("layer", "expert"):
         places = {getattr(table[name], axis) for name in tensors if name in table}

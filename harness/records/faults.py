@@ -74,7 +74,8 @@ class StruckCase:
     case: str
     dtype: str
     hit: tuple[str, ...]
-    """What it hit, as the strike says."""
+    """What it hit, as the strike says: canonical names of tensors; and "key …" of the adapter's file, "field …" of a
+    configuration, "file …" of what is saved."""
     owed: tuple[Check, ...]
     """Checks that must catch it."""
     checks: tuple[CheckedFault, ...]

@@ -22,10 +22,18 @@ class Hit:
     """What a strike hit, and so what a finding must name. Tensors by their canonical names; empty where it has none."""
 
     tensors: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Tensors of the adapter's file, as it calls them now: what a finding of a name that means nothing must name."""
     field: str = ""
     """A field of a configuration."""
     file: str = ""
     """A path in the saved form."""
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All of it for people: tensors by their names alone, and before what is no tensor the word for it."""
+        others = {"key": self.keys, "field": (self.field,), "file": (self.file,)}
+        return (*self.tensors, *(f"{word} {name}" for word, names in others.items() for name in names if name))
 
 
 def _struck(strike: Strike | None) -> str:

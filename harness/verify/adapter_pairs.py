@@ -100,7 +100,9 @@ def _meant(group: Group, config: AdapterConfig, is_by_module: bool | None) -> Me
         return f"target_parameters mean none of this module, which PEFT wraps once at most: {_DROPPED}"
     if is_by_module is False:
         return f"the configuration does not target this module: {_DROPPED}"
-    return Meant(group, "", (module,), last == EXPERTS)
+    if last == EXPERTS:
+        return f"target_parameters mean none of this module, and no module of this name has a weight: {_DROPPED}"
+    return Meant(group, "", (module,), False)
 
 
 def _meant_of_parameter(group: Group, parameters: tuple[str, ...]) -> Meant | str:

@@ -34,7 +34,7 @@ from harness.verify.hypotheses import (
 from harness.verify.places import Place
 from harness.verify.records import AdapterConfig
 from harness.verify.roundings import ROUNDOFF
-from harness.verify.samples import Direction, Sample, direction_of, rows_of, sample_of
+from harness.verify.samples import Direction, Sample, direction_of, product_of, rows_of, sample_of
 from harness.verify.survey import SiteEvidence
 from harness.verify.ways import (
     BASE_FIRST,
@@ -56,7 +56,9 @@ EXACTLY = 1e-4
 """And a single element, of the delta."""
 NEARLY_ALL = 0.99
 LIKELY_COSINE = 0.3
-"""Above it, and well above every other's, a hypothesis tells the direction, though not each bit."""
+"""Above it, and well above its own delta's, a hypothesis tells the direction where rounding hides each bit."""
+SAME_COSINE = 0.99
+"""And above this one, whatever it is that hides them."""
 NUM_TRIED = 3
 """Hypotheses whose every bit is compared."""
 NEARLY_ONE = 0.25
@@ -181,7 +183,8 @@ def _another_delta(
             if abs(direction.cosine) > abs(best_direction.cosine):
                 best, best_direction = hypothesis, direction
     cosine, factor = abs(best_direction.cosine), best_direction.factor
-    is_scaled = best is own and abs(factor - 1) > SAME_SCALE and _is_only_scaled(slot.delta, factor, sample, pairing)
+    is_told = _is_only_scaled(best.delta, factor, sample, pairing)
+    is_scaled = best is own and abs(factor - 1) > SAME_SCALE and is_told
     if is_scaled and 2 * _compared(pairing, slot.delta.times(factor), space).num_inexact < evidence.num_inexact:
         return Diagnosis(
             kind=_kind_of(factor),
@@ -189,7 +192,8 @@ def _another_delta(
             expected="1 times the delta",
             got=f"about {factor:.4g} times",
         )
-    if best is not own and cosine >= max(LIKELY_COSINE, 2 * abs(own_direction.cosine)):
+    is_likely = cosine >= max(LIKELY_COSINE, 2 * abs(own_direction.cosine))
+    if best is not own and is_likely and (is_told or cosine >= SAME_COSINE):
         text = f"{best.message}, nearly: {factor:.3g} times it"
         return Diagnosis(kind=best.kind, message=text, expected=best.expected, got=best.got)
     return None
@@ -226,7 +230,7 @@ def _scaled(
 
 def _is_only_scaled(delta: LowRank, factor: float, sample: Sample, pairing: Pairing) -> bool:
     """Whether rounding explains what is left of the change without so much of the delta."""
-    product = (delta.left[sample.rows] @ delta.right).astype(np.float64) * delta.scale
+    product = product_of(delta, sample)
     left = sample.merged.astype(np.float64) - sample.base - factor * product
     # Sum and delta are each rounded to half the distance of their neighbours.
     roundoff = 2 * ROUNDOFF[pairing.merged.entry.dtype]
@@ -270,9 +274,11 @@ def _another_weight(
     slot: Slot, pairing: Pairing, neighbours: Neighbours, sample: Sample, space: Workspace
 ) -> Diagnosis | None:
     """The whole of another weight, with its own delta or without any."""
-    size = float(np.linalg.norm(sample.base))
-    if not float(np.linalg.norm(sample.merged - sample.base)) > 0.2 * size:
+    size, change = float(np.linalg.norm(sample.base)), sample.merged - sample.base
+    if not float(np.linalg.norm(change)) > 0.2 * size:
         return None
+    own = product_of(slot.delta, sample)
+    far = min(float(np.linalg.norm(change - added)) for added in (0.0, own))
     for kind, what, candidates in (
         (GATE_UP, "is the other of gate and up", neighbours.parts(slot)),
         (PERMUTED, "is another expert's", neighbours.experts(slot)),
@@ -282,8 +288,10 @@ def _another_weight(
             place = other.job.pairings[other.number]
             if place is None or place.base.shape != pairing.base.shape:
                 continue
-            base = rows_of(place.base, sample.rows, space)
-            if not np.linalg.norm(sample.merged - base) < 0.5 * np.linalg.norm(sample.merged - sample.base):
+            left = sample.merged - rows_of(place.base, sample.rows, space)
+            if not any(
+                np.linalg.norm(left - added) < 0.5 * far for added in (0.0, own, product_of(other.delta, sample))
+            ):
                 continue
             name = other.site.part if kind == GATE_UP else other.site.expert if kind == PERMUTED else other.site.layer
             if _gives(pairing, other.delta, space, place.base):

@@ -104,8 +104,17 @@ class Factors:
         rows = self.target.rows[part] if rows is None else rows
         b_OR = self.b_of(expert, reading.packing)
         a_RI = self.a_of(expert, reading.a_packing)
+        return self._of_expert(a_RI, b_OR, reading.layout, rows)
+
+    def delta_of_rank_one(self, site: int, layout: FusedLayout) -> LowRank:
+        """The delta of a fused expert if its rank were 1: of as many rows of lora_A as experts its own."""
+        expert, part = divmod(site, len(self.target.parts))
+        one = slice(expert, expert + 1)
+        return self._of_expert(self.matrix("a")[one], self.matrix("b")[:, one], layout, self.target.rows[part])
+
+    def _of_expert(self, a_RI: np.ndarray, b_OR: np.ndarray, layout: FusedLayout, rows: slice) -> LowRank:
         # In memory (rows, columns): B @ A, or its transpose. Then (out, in), of which a part has some rows.
-        is_plain = (reading.layout == "standard") == (self.target.orientation == "out_in")
+        is_plain = (layout == "standard") == (self.target.orientation == "out_in")
         left, right = (b_OR, a_RI) if is_plain else (a_RI.T, b_OR.T)
         return LowRank(np.ascontiguousarray(left[rows]), np.ascontiguousarray(right), self.scale)
 

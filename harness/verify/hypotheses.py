@@ -126,6 +126,10 @@ def readings(slot: Slot) -> Iterator[Hypothesis]:
             kind, _told(meant, reading), factors.delta(slot.number, reading), _spelt(meant), _spelt(reading), reading
         )
     yield from _other_rows(slot, meant)
+    if (rank := slot.job.pair.rank) > 1:
+        text = "the rank was taken for 1: a single row of lora_A and a single column of lora_B were merged"
+        delta = factors.delta_of_rank_one(slot.number, meant.layout)
+        yield Hypothesis(WRONG_VALUES, text, delta, f"rank {rank}", "rank 1")
 
 
 def others(slot: Slot, neighbours: Neighbours) -> Iterator[Hypothesis]:

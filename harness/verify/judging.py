@@ -5,10 +5,12 @@ Owns the words for it. Reads values again only to find out what happened to a we
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from harness.checkpoints.safetensors_file import TensorEntry
 from harness.verify.crew import Crew
 from harness.verify.diagnosis import Diagnosis, diagnose, elements
 from harness.verify.evidence import Evidence, Pairing
@@ -46,12 +48,14 @@ def judge(
     doubles: Sequence[Pairing],
     structure: Iterable[Finding],
     untold: Collection[str],
+    lacking: Collection[str],
     config: AdapterConfig,
     crew: Crew,
 ) -> Judgement:
     """The verdict on a merged checkpoint. `structure` is what was found before a value was read.
 
     `untold` are names of weights that factors without a known place may be for: if they changed, nothing is known.
+    `lacking` are names of weights for which the adapter should have factors.
     """
     structure = tuple(structure)
     diagnoses = _diagnoses(seen.sites, config, crew)
@@ -63,7 +67,7 @@ def judge(
         *structure,
         *(_told(each, found) for each, found in zip(seen.sites, diagnoses, strict=True) if found is not None),
         *(finding for _, finding in whole if finding is not None),
-        *_changed(seen.unchanged, untold),
+        *_changed(seen.unchanged, untold, lacking),
         *_doubled(doubles, crew),
         *survival(seen.sites, sites),
         *powerless(sites),
@@ -198,7 +202,9 @@ def _whole_seen(site: Site, evidence: Evidence | None, state: State) -> SiteSeen
     )
 
 
-def _changed(unchanged: Iterable[tuple[Pairing, Evidence]], untold: Collection[str]) -> Iterator[Finding]:
+def _changed(
+    unchanged: Iterable[tuple[Pairing, Evidence]], untold: Collection[str], lacking: Collection[str]
+) -> Iterator[Finding]:
     """What the adapter does not touch, and is another than base's."""
     for pairing, evidence in unchanged:
         if not evidence.num_wrong:
@@ -214,23 +220,37 @@ def _changed(unchanged: Iterable[tuple[Pairing, Evidence]], untold: Collection[s
             text = "changed, and may be what factors without a known place are for"
             yield _finding(pairing.merged, pairing.site, "family_unknown", text, severity="warning")
             continue
+        elif pairing.site.name in lacking:
+            text = f"changed, and the adapter lacks the factors that its configuration means: {elements(evidence)}"
         elif pairing.site.name == HEAD != pairing.merged.entry.name:
             text = f"is the head too, which is not adapted and changed with it: {elements(evidence)}"
         yield _with_worst(_finding(pairing.merged, pairing.site, kind, text), evidence)
 
 
 def _doubled(doubles: Sequence[Pairing], crew: Crew) -> Iterator[Finding]:
-    """Weights that one checkpoint stores twice."""
+    """Tensors whose weights their checkpoint stores elsewhere too: of any two the larger, as experts' are together."""
 
     def task(pairing: Pairing) -> Callable[[Workspace], Evidence]:
         return lambda space: compare_unchanged(pairing, space)
 
+    stored: dict[TensorEntry, list[tuple[Pairing, Evidence]]] = {}
     for pairing, evidence in zip(doubles, crew.run([task(pairing) for pairing in doubles]), strict=True):
-        names = f"{pairing.base.entry.name} and {pairing.merged.entry.name}"
-        alike = "with different values" if evidence.num_wrong else "with the same values"
-        severity: Severity = "error" if evidence.num_wrong else "warning"
-        yield _finding(
-            pairing.merged, pairing.site, "tensor_duplicated", f"is stored as {names}, {alike}", severity=severity
+        larger = max(pairing.merged.entry, pairing.base.entry, key=lambda entry: math.prod(entry.shape))
+        stored.setdefault(larger, []).append((pairing, evidence))
+    for entry, held in stored.items():
+        num_different = sum(bool(evidence.num_wrong) for _, evidence in held)
+        experts = {pairing.site.expert for pairing, _ in held}
+        first = held[0][0]
+        other = first.base.entry if first.merged.entry == entry else first.merged.entry
+        others = f"{other.name} and {len(held) - 1} others" if len(held) > 1 else other.name
+        alike = f"with different values in {num_different}" if num_different else "with the same values"
+        yield Finding(
+            kind="tensor_duplicated",
+            severity="error" if num_different else "warning",
+            message=f"holds what is stored as {others} too, {alike}",
+            tensor=entry.name,
+            layer=first.site.layer,
+            expert=experts.pop() if len(experts) == 1 else None,
         )
 
 

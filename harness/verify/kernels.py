@@ -14,7 +14,8 @@ import numpy as np
 from numba import carray, int64  # type: ignore[attr-defined]
 from numba.types import voidptr  # type: ignore[attr-defined]
 
-from harness.verify.products import LANES, ROWS, compiled, multiply, pack
+from harness.verify.lanes import LANES, ROWS
+from harness.verify.products import compiled, multiply, pack
 from harness.verify.roundings import ROUNDINGS, Rounding
 
 FEWEST = 8

@@ -11,12 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.verify.blocks import Buffers
+from harness.verify.lanes import LANES, ROWS
 from harness.verify.native import address, entry
 from harness.verify.roundings import ROUNDINGS
-
-ROWS, LANES = 6, 16
-"""Of a block of a product, as `products.py` has them, which must not be imported here."""
-
 
 _SIZES = ((16, 16), (16, 32), (32, 16), (32, 32))
 NAMES = (

@@ -26,7 +26,7 @@ import numpy as np
 
 NUM_ARGUMENTS = {"merge": 18, "tally": 11, "explain": 12, "columns": 5}
 """Of each kind of loop in `kernels.py`."""
-SOURCES = tuple(f"harness.verify.{module}" for module in ("kernels", "products", "roundings", "native"))
+SOURCES = tuple(f"harness.verify.{module}" for module in ("kernels", "products", "lanes", "roundings", "native"))
 """Of which the machine code is made."""
 DIGEST_BYTES = hashlib.sha256().digest_size
 """Before the code in its file: half a file must not be run."""

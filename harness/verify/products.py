@@ -16,10 +16,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-ROWS = 6
-"""Of a block: with LANES they fill the registers of AVX2 and of Neon, and leave some for the factors."""
-LANES = 16
-"""Columns of a block."""
+from harness.verify.lanes import LANES, ROWS
+
 FLOAT, INT, INDEX = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 VECTOR = ir.VectorType(FLOAT, LANES)
 FUSED = ("contract",)

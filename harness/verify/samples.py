@@ -41,11 +41,17 @@ def direction_of(delta: LowRank, sample: Sample) -> Direction:
     """Of the sample's change against a delta; nothing, if that has another shape."""
     if delta.left.shape[0] <= int(sample.rows.max(initial=0)) or delta.right.shape[1] != sample.base.shape[1]:
         return Direction(0.0, 0.0)
-    product = (delta.left[sample.rows] @ delta.right).astype(np.float64) * delta.scale
+    product = product_of(delta, sample)
     change = sample.merged.astype(np.float64) - sample.base
     squared, across = float((product**2).sum()), float((product * change).sum())
     norm = math.sqrt(squared * float((change**2).sum()))
     return Direction(across / norm if norm > 0 else 0.0, across / squared if squared > 0 else 0.0)
+
+
+def product_of(delta: LowRank, sample: Sample) -> np.ndarray:
+    """The delta in the sample's rows, float64."""
+    product: np.ndarray = (delta.left[sample.rows] @ delta.right).astype(np.float64) * delta.scale
+    return product
 
 
 def sample_of(pairing: Pairing, evidence: Evidence, space: Workspace) -> Sample:

@@ -85,7 +85,7 @@ def _of_experts(
     if experts is None or not held:
         return None
     found = [(path, _of_parameter(rules, experts, layout, path, fused)) for path, fused in held]
-    adapted = [target for path, target in found if _is_named(path, target_parameters)]
+    adapted = [target for path, target in found if is_named(path, target_parameters)]
     if adapted:
         if pair.depth < len(adapted):
             return adapted[-1 - pair.depth]
@@ -101,7 +101,8 @@ def _of_experts(
     return reason
 
 
-def _is_named(parameter: str, target_parameters: Sequence[str]) -> bool:
+def is_named(parameter: str, target_parameters: Sequence[str]) -> bool:
+    """Whether PEFT takes the parameter at this path for one of these."""
     return any(parameter == named or parameter.endswith(f".{named}") for named in target_parameters)
 
 

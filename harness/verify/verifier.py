@@ -55,7 +55,7 @@ def verify(
                 structure = (*read.findings, *claims.findings, *paired.findings, *work.findings, *companions)
                 is_untold = any(finding.kind == "family_unknown" for finding in claims.findings)
                 untold = base_side.unexplained if is_untold else ()
-                judgement = judge(seen, paired.doubles, structure, untold, read.config, crew)
+                judgement = judge(seen, paired.doubles, structure, untold, claims.lacking, read.config, crew)
     return VerifyReport(
         verdict=judgement.verdict,
         exit_code=int(judgement.verdict.exit_code),

@@ -6,16 +6,16 @@ Owns the adapter's claims on the weights of base; a part of it that has no place
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.verify.adapter_targets import targeted
 from harness.verify.blocks import Files
 from harness.verify.dtypes import FLOATS
 from harness.verify.evidence import Pairing
 from harness.verify.factors import Factors, Reading
 from harness.verify.families import FamilyRules
-from harness.verify.places import WEIGHT, WHOLE, Place, Site, canonical_name
+from harness.verify.lacking import lacking
+from harness.verify.places import WHOLE, Place, Site, canonical_name
 from harness.verify.readings import stated_readings
 from harness.verify.records import Adapter, FactorPair, Finding, Severity, WholeTensor
 from harness.verify.sides import HEAD, Side
@@ -93,6 +93,8 @@ class Claims:
     """Of every target, by name."""
     skipped: frozenset[str]
     """Names of weights whose change cannot be told."""
+    lacking: frozenset[str]
+    """Names of weights that should have factors."""
     findings: tuple[Finding, ...]
 
 
@@ -147,7 +149,7 @@ def claims_of(adapter: Adapter, base: Side, rules: FamilyRules) -> Claims:
             findings.append(
                 Finding(kind="adapter_key_unmatched", severity="error", message=text, tensor=tensor.entry.name)
             )
-    findings += _untrained(adapter, base, jobs)
+    lacks = lacking(adapter, base, [target for _, target in jobs])
     sites = {name: base.layout.places[name].site for _, target in jobs for name in target.sites}
     return Claims(
         jobs=tuple(jobs),
@@ -155,7 +157,8 @@ def claims_of(adapter: Adapter, base: Side, rules: FamilyRules) -> Claims:
         biases=biases,
         sites=sites,
         skipped=frozenset(skipped),
-        findings=tuple(findings),
+        lacking=lacks.sites,
+        findings=(*findings, *lacks.findings),
     )
 
 
@@ -265,31 +268,3 @@ def _quantised(pairing: Pairing, dtypes: str) -> Finding:
         expected=", ".join(FLOATS),
         got=dtypes,
     )
-
-
-def _untrained(adapter: Adapter, base: Side, jobs: Iterable[tuple[FactorPair, Target]]) -> Iterator[Finding]:
-    """Modules of base that the configuration means, and that have no factors: PEFT starts them at zero."""
-    have = {name for _, target in jobs for name in target.sites}
-    modules = {
-        name.removesuffix(WEIGHT): place
-        for name, place in base.layout.places.items()
-        if name.endswith(WEIGHT) and len(place.shape) == 2 and name not in have and place.site.expert is None
-    }
-    kinds = {_kind(name.removesuffix(WEIGHT)) for name in have}
-    lacking: dict[str, list[str]] = {}
-    if not modules or not have:
-        return
-    for module, is_meant in targeted(adapter.config, list(modules)).items():
-        if is_meant and module + WEIGHT not in base.unexplained:
-            lacking.setdefault(_kind(module), []).append(module)
-    for kind, names in lacking.items():
-        # In other layers it has them: so PEFT had a place for them here too.
-        severity: Severity = "error" if kind in kinds else "warning"
-        text = "the configuration means this module, and the file has no factors for it"
-        for name in names:
-            site = modules[name].site
-            yield Finding(kind="adapter_incomplete", severity=severity, message=text, tensor=name, layer=site.layer)
-
-
-def _kind(module: str) -> str:
-    return _LAYER.sub(".N.", module)

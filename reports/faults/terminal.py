@@ -5,7 +5,7 @@ Builds `Text`, never rich markup. Knows no other view.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -62,8 +62,7 @@ def _trouble(fault: FaultResult) -> list[Text]:
     for case in fault.cases:
         if case.is_caught and case.is_named:
             continue
-        lines.append(Text(f"✕ {fault.name} in {case.case}: hit {one_line(', '.join(case.hit), 160) or 'nothing'}",
-                          style="red"))  # fmt: skip
+        lines.append(Text(f"✕ {fault.name} in {case.case}: hit {_hit(case.hit)}", style="red"))
         lines += [
             Text(f"    {each.check}: {each.verdict} {one_line(each.cause, 160)}; {one_line(each.message, 240)}")
             for each in case.checks
@@ -73,3 +72,12 @@ def _trouble(fault: FaultResult) -> list[Text]:
         lines += [Text(f"    {check}: was not run") for check in absent]
         lines.append(Text(f"    {case.rerun}"))
     return lines
+
+
+def _hit(hit: Sequence[str]) -> str:
+    """Some tensors, and some of what else was hit."""
+    words: dict[str, list[str]] = {}
+    for each in hit:
+        word, _, name = each.rpartition(" ")
+        words.setdefault(word, []).append(name)
+    return "; ".join(f"{word} {one_line(', '.join(names), 160)}".strip() for word, names in words.items()) or "nothing"

@@ -129,7 +129,7 @@ KINDS: Mapping[str, Meaning] = {
         "has them.",
     ),
     "tensor_duplicated": Meaning(
-        "{count} {weights} {are} in several files",
+        "{count} {weights} {are} stored more than once",
         "",
         "It depends on the loader which copy counts. Save into an empty directory, so that no older file is left.",
     ),

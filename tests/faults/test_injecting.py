@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cases.injecting import Scene, modules, rewrite, struck
+from cases.injecting import ADAPTER_FILE, Scene, modules, rewrite, struck
 from harness.checkpoints.base import write_base
-from harness.checkpoints.safetensors_file import read_index, read_tensor
+from harness.checkpoints.safetensors_file import read_header, read_index, read_tensor, write_file
 from harness.metrics.observed import MERGED
 from harness.records.cases import Case, Family
 from harness.records.faults import Fault
-from harness.records.jobs import ReadJob, Strike, WriteJob
+from harness.records.jobs import Hit, ReadJob, Strike, WriteJob
 from harness.runs.request import Catalogue
 
 HERE = "tests.faults.test_injecting"
@@ -150,6 +150,21 @@ def test_every_fault_strikes_every_case_of_its_own(catalogue: Catalogue, tmp_pat
             scene = Scene(job, stacks[module.FAULT.row])
             module.strike(scene)
             assert scene._patches or scene._environment, name
+
+
+def test_factors_are_renamed_and_their_new_keys_are_hit(job: WriteJob, tmp_path: Path) -> None:
+    """What keeps its name is not hit, nor are the tensors any less."""
+    file = tmp_path / ADAPTER_FILE
+    values = np.ones((2, 3), np.float32)
+    write_file(file, {f"base_model.{name}": ("F32", values) for name in ("q", "experts.0", "experts.1")})
+    scene = seeded(job, 0)
+    scene.hits("a.weight")
+    scene.rename_factors(lambda name: name.removeprefix("base_model.") if "experts" in name else name)
+    [(target, wrapper)] = scene._patches
+    assert target.endswith(":save_adapter")
+    wrapper(lambda *_: None)("trained", tmp_path)
+    assert {"base_model.q", "experts.0", "experts.1"} == {entry.name for entry in read_header(file)}
+    assert Hit(tensors=("a.weight",), keys=("experts.0", "experts.1")) == scene.hit
 
 
 def test_a_checkpoint_is_rewritten_where_it_was_told(job: WriteJob, tmp_path: Path) -> None:

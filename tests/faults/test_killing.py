@@ -55,6 +55,14 @@ def test_a_fault_that_every_check_named_is_caught_and_named(planned: Planned) ->
     }
 
 
+def test_what_was_hit_is_told_with_what_it_is(planned: Planned) -> None:
+    """Tensors by their names, and a word before whatever is no tensor."""
+    hit = Hit(tensors=(TENSOR,), keys=("one.lora_A",), field="rope_theta", file="merged/config.json")
+    told = (TENSOR, "key one.lora_A", "field rope_theta", "file merged/config.json")
+    assert told == judged(planned, WRITE, hit=hit).hit
+    assert judged(planned, WRITE, hit=Hit()).hit == judged(planned, WRITE, hit=None).hit == ()
+
+
 MISSED = {
     "one check passes": (WRITE, LORA, said("merged", "PASS")),
     "one check was not run": (WRITE, LORA),

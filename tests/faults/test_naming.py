@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.checkpoints.naming import CanonicalTensor
@@ -52,6 +54,32 @@ def test_all_that_was_hit_is_named() -> None:
 def test_anything_else_is_not_naming_it(findings: list[Finding], words: str) -> None:
     """Another kind, too few, too many, another place, or no place."""
     assert words in unnamed("delta_missing", HIT, findings, TABLE)
+
+
+KEYS = ("layers.1.gate.lora_A", "layers.1.gate.lora_B")
+
+
+def keyed(*keys: str) -> list[Finding]:
+    """Names of the adapter's file that mean nothing."""
+    return [finding(kind="adapter_key_unmatched", where=Location(tensor=key, layer=1)) for key in keys]
+
+
+def test_keys_of_the_adapter_are_named_by_the_kind_that_is_about_them() -> None:
+    """Exactly those that were hit; other kinds of the same fault name its tensors."""
+    hit = replace(HIT, keys=KEYS)
+    assert unnamed("adapter_key_unmatched", hit, [*keyed(*KEYS), *RIGHT], TABLE) == ""
+    assert unnamed("delta_missing", hit, [*keyed(*KEYS), *RIGHT], TABLE) == ""
+    assert "expected 3 tensors" in unnamed("delta_missing", hit, RIGHT[1:], TABLE)
+    assert "got adapter_key_unmatched" in unnamed("delta_missing", hit, keyed(*KEYS), TABLE)
+
+
+@pytest.mark.parametrize(
+    "keys", [KEYS[:1], (*KEYS, "layers.1.up.lora_A"), (KEYS[0], "layers.1.up.lora_A"), (KEYS[0], KEYS[0]), HIT.tensors]
+)
+def test_other_keys_are_not_naming_them(keys: tuple[str, ...]) -> None:
+    """Too few, too many, others, one of them twice, or the tensors that they should be for."""
+    said = unnamed("adapter_key_unmatched", replace(HIT, keys=KEYS), keyed(*keys), TABLE)
+    assert f"expected 2 tensors like layers.1.gate.lora_A, got {len(keys)}" in said
 
 
 def test_a_field_and_a_file_are_named_by_themselves() -> None:

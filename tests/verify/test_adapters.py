@@ -288,6 +288,18 @@ def test_fused_experts_are_told_apart_by_depth(
     assert () == adapter.findings
 
 
+@pytest.mark.parametrize("targets", [None, "all-linear"])
+def test_fused_experts_that_no_parameter_is_named_for_are_dropped(
+    read: Callable[..., Adapter], targets: str | None
+) -> None:
+    """Whatever the targets of modules stand for: PEFT wraps parameters by their names alone. Attention is read."""
+    adapter = read({**factors(), **fused(4)}, target_modules=targets, target_parameters=None)
+    assert [ATTENTION] == [pair.module for pair in adapter.pairs]
+    assert fused(4).keys() == {unread.key for unread in adapter.unread}
+    unmatched = {finding.tensor for finding in adapter.findings if finding.kind == "adapter_key_unmatched"}
+    assert fused(4).keys() == unmatched
+
+
 def test_experts_one_by_one_are_ordinary_modules(read: Callable[..., Adapter]) -> None:
     """As transformers 4 has them."""
     path = f"{EXPERTS}.3.gate_proj"

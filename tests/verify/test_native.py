@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -58,6 +59,20 @@ def test_a_second_process_needs_no_compiler(tmp_path: Path) -> None:
     sizes = ("16_16", "32_32")
     counting = {f"{kind}_{size}" for kind in ("tally", "merge") for size in ("16_16_BF16", "32_32_F32")}
     assert {"columns_by_expert", *counting, *(f"explain_{size}" for size in sizes)} == kept
+
+
+def imported(module: str) -> set[str]:
+    """The modules of `verify` that one of them imports, and those that these import."""
+    found = {module}
+    for node in ast.walk(ast.parse(native._source(module))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("harness.verify."):
+            found |= imported(node.module)
+    return found
+
+
+def test_all_that_is_compiled_is_part_of_its_name() -> None:
+    """What the loops import too: else an edit there would leave the old machine code in use."""
+    assert imported("harness.verify.kernels") == set(native.SOURCES) - {"harness.verify.native"}
 
 
 CODE = b"\x7fELF" + bytes(range(256))

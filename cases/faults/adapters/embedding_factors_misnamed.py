@@ -17,13 +17,7 @@ FAULT = Fault(
 
 def strike(scene: Scene) -> None:
     """Values and shapes are as they should be."""
-
-    def rename(name: str) -> str:
-        return name.replace("lora_embedding_A", "lora_A.weight").replace("lora_embedding_B", "lora_B.weight")
-
     scene.hits(*scene.tensors("embedding"))
-    scene.adapter_saved(
-        lambda directory: scene.remake_adapter(
-            directory, lambda tensors: {rename(name): stored for name, stored in tensors.items()}
-        )
+    scene.rename_factors(
+        lambda name: name.replace("lora_embedding_A", "lora_A.weight").replace("lora_embedding_B", "lora_B.weight")
     )

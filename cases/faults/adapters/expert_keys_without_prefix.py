@@ -22,13 +22,5 @@ PREFIX, SUFFIX = "base_model.model.", ".weight"
 
 def strike(scene: Scene) -> None:
     """All experts; attention keeps its names."""
-
-    def rename(name: str) -> str:
-        return name.removeprefix(PREFIX).removesuffix(SUFFIX) if ".experts." in name else name
-
     scene.hits(*scene.tensors("experts."))
-    scene.adapter_saved(
-        lambda directory: scene.remake_adapter(
-            directory, lambda tensors: {rename(name): stored for name, stored in tensors.items()}
-        )
-    )
+    scene.rename_factors(lambda name: name.removeprefix(PREFIX).removesuffix(SUFFIX) if ".experts." in name else name)

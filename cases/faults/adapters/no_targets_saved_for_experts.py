@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cases.injecting import Scene
+from pathlib import Path
+
+from cases.injecting import ADAPTER_FILE, Scene
+from harness.checkpoints.safetensors_file import read_header
 from harness.records.faults import Fault
 
 FAULT = Fault(
@@ -17,10 +20,14 @@ FAULT = Fault(
 
 
 def strike(scene: Scene) -> None:
-    """The file of factors is whole."""
-    scene.adapter_saved(
-        lambda directory: scene.edit_json(
+    """The file of factors is whole, but nothing says what those of experts are for."""
+
+    def forget(directory: Path) -> None:
+        entries = read_header(directory / ADAPTER_FILE)
+        scene.hits_keys(*(entry.name for entry in entries if ".experts." in entry.name))
+        scene.edit_json(
             directory / "adapter_config.json",
             lambda config: config.update(target_modules=None, target_parameters=None),
         )
-    )
+
+    scene.adapter_saved(forget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -46,6 +47,15 @@ def test_what_is_wrong_is_said_with_how_to_see_it_again(bad: CheckedFault | None
     assert words in text
     assert "deltaproof faults --seed 0 -k 'one_expert_missed and qwen3_moe-float32-loop'" in text
     assert "✕ 1 of 2 faults caught and named" in text
+
+
+def test_whatever_was_hit_is_shown() -> None:
+    """Some of the tensors, and some of what is no tensor, with the word for it."""
+    row = struck(checked("verify"), checked("merged", named=False))
+    hit = (*(f"model.layers.{layer}.mlp.down_proj.weight" for layer in range(30)), "key one.A", "key two.A", "file its")
+    said = " ".join(printed(matrix(fault(replace(row, hit=hit)))).split())
+    assert "hit model.layers.0.mlp.down_proj.weight" in said
+    assert "; key one.A, two.A; file its" in said
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ import numpy as np
 
 from tests.verify.adapter_files import PREFIX
 from tests.verify.planted.adapters import tensors_of
-from tests.verify.planted.models import expert_of
+from tests.verify.planted.models import expert_of, layer_of
 from tests.verify.planted.planting import Named, Plant, Planting, before
+from tests.verify.planted.storing import stored_name
 
 
 def renamed(is_meant: Callable[[str], bool], rename: Callable[[str], str]) -> Plant:
@@ -39,7 +40,8 @@ def moved_out(planting: Planting) -> None:
     """Factors of one layer's module under the number of a layer that there is not; both are to be named."""
     rename = renamed(lambda site: ".1.self_attn.q_proj" in site, lambda key: key.replace("layers.1.", "layers.11."))
     rename.act(planting)
-    planting.culprits = {key for key in planting.culprits if ".lora_A." in key} | {"model.layers.1.self_attn.q_proj"}
+    planting.culprits = {key for key in planting.culprits if ".lora_A." in key}
+    planting.culprits.add("model.layers.1.self_attn.q_proj.weight")
 
 
 def as_skyrl_names_them(key: str) -> str:
@@ -94,6 +96,30 @@ def without_gate_and_up(planting: Planting) -> None:
     planting.deltas = {
         site: delta for site, delta in planting.deltas.items() if not is_expert(site) or ".down_proj." in site
     }
+
+
+def without_a_layer(*, merged: bool) -> Plant:
+    """The file lacks all factors of one layer; they are merged all the same, or they are not."""
+
+    @before("adapter")
+    def plant(planting: Planting) -> None:
+        layer = planting.draw([0, 1])
+        tensors = tensors_of(planting.adapter)
+        planting.adapter_tensors = {key: each for key, each in tensors.items() if f".layers.{layer}." not in key}
+        lost = [site for site in planting.deltas if layer_of(site) == layer]
+        if not merged:
+            planting.deltas = {site: delta for site, delta in planting.deltas.items() if site not in lost}
+        if merged or not planting.setup.base.fused:
+            planting.culprits |= {*lost}
+        else:
+            planting.culprits |= {site for site in lost if not is_expert(site)}
+        # What is lacking is told once a stored tensor, which may be of all experts.
+        for site in lost if planting.setup.base.fused else []:
+            if is_expert(site):
+                stored = stored_name(planting.model, site, planting.setup.base)
+                planting.also_named.add(Named(stored, layer, None))
+
+    return plant
 
 
 def without_b(ending: str) -> Plant:

@@ -134,6 +134,28 @@ def half_the_ranks(planting: Planting, site: str) -> np.ndarray:
     return product * pair.scaling
 
 
+@before("deltas")
+def by_rank_one(planting: Planting) -> None:
+    """The rank was looked for where there is none and taken for 1: expert e gets the e-th of all components."""
+    experts = planting.model.experts
+    assert experts is not None, "this is for experts"
+    for pair in planting.adapter.pairs:
+        if pair.kind == "fused":
+            alone = replace(pair, a=np.zeros_like(pair.a), b=np.zeros_like(pair.b))
+            for expert in range(experts.num):
+                alone.a[expert * pair.rank] = pair.a[expert]
+                alone.b[:, expert] = pair.b[:, expert]
+            planting.deltas |= pair_deltas(planting.model, planting.adapter, alone)
+
+
+def mostly_another_experts(planting: Planting, site: str) -> np.ndarray:
+    """Another expert's delta, and something else that is half as large."""
+    expert, experts = expert_of(site), planting.model.experts
+    assert expert is not None and experts is not None, "this is for experts"
+    other = site.replace(f".experts.{expert}.", f".experts.{(expert + 1) % experts.num}.")
+    return _clean(planting)[other] + 0.5 * _others(planting)[site]
+
+
 def in_bfloat16(planting: Planting, site: str) -> np.ndarray:
     """The product was made in bfloat16."""
     return rounded("BF16", planting.deltas[site])

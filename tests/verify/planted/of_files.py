@@ -166,6 +166,16 @@ def twice(planting: Planting) -> None:
 
 
 @before("tensors")
+def fused_too(planting: Planting) -> None:
+    """A layer's experts as they were, fused, beside the same experts one by one: to be named by the fused tensors."""
+    everything = storing.tensors_of(planting.model, planting.base, planting.dtype, storing.Shape(fused=True))
+    layer = planting.draw([0, 1])
+    for name in [name for name in everything if f".{layer}." in name and name not in planting.tensors]:
+        planting.tensors[name] = everything[name]
+        planting.also_named.add(Named(name, layer, None))
+
+
+@before("tensors")
 def quantised(planting: Planting) -> None:
     """The attention in eight bits, with a scale beside each matrix."""
     for name in [name for name in planting.tensors if name.endswith("_proj.weight") and "self_attn" in name]:

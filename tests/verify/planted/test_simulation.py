@@ -13,19 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 
 from harness.errors import ArtifactError
 from harness.verify import verify
 from harness.verify.report import Verdict
 from tests.verify.planted import of_values
-from tests.verify.planted.adapters import Recipe, tensors_of
+from tests.verify.planted.adapters import Recipe, Style, tensors_of
 from tests.verify.planted.catalogue.row import leads_to
 from tests.verify.planted.conftest import Place
-from tests.verify.planted.merging import Dtype, Reading, pair_deltas
+from tests.verify.planted.merging import Dtype, Reading
 from tests.verify.planted.models import expert_of, layer_of
-from tests.verify.planted.of_deltas import everywhere, misread, missing
+from tests.verify.planted.of_deltas import by_rank_one, everywhere, misread, missing
 from tests.verify.planted.of_files import shard_of_base, without
 from tests.verify.planted.of_values import at
 from tests.verify.planted.planting import Named, Plant, Planting, Setup, before, begin, finish
@@ -86,20 +85,6 @@ def but_for_the_last_experts(planting: Planting) -> None:
     planting.deltas |= {site: missing(planting, site) for site in planting.experts if expert_of(site) == last}
 
 
-@before("deltas")
-def by_rank_one(planting: Planting) -> None:
-    """The rank was looked for where there is none and taken for 1: expert e gets the e-th of all components."""
-    experts = planting.model.experts
-    assert experts is not None, "this is for experts"
-    for pair in planting.adapter.pairs:
-        if pair.kind == "fused":
-            alone = replace(pair, a=np.zeros_like(pair.a), b=np.zeros_like(pair.b))
-            for expert in range(experts.num):
-                alone.a[expert * pair.rank] = pair.a[expert]
-                alone.b[:, expert] = pair.b[:, expert]
-            planting.deltas |= pair_deltas(planting.model, planting.adapter, alone)
-
-
 GROUPED, TURNED = misread(Reading(b="grouped")), misread(Reading(turned=True))
 SQUARE, SQUARER, LONELY = "qwen3_moe-square", "qwen3_moe-squarer", "qwen3_moe-lonely"
 GATE_AND_UP, DOWN = changed(parameters=("gate_up_proj",)), changed(parameters=("down_proj",))
@@ -135,7 +120,7 @@ CASES = [
     Case("B in groups, seventeen experts", "delta_wrong_packing", CROWD, plant=GROUPED, fused_only=True),
     Case("the other layout, gate and up", "delta_wrong_layout", SQUARE, GATE_AND_UP, plant=TURNED, fused_only=True),
     Case("the other layout, down", "delta_wrong_layout", SQUARER, DOWN, plant=TURNED, fused_only=True),
-    Case("sliced by rank 1", "delta_wrong_values delta_wrong_packing", plant=by_rank_one, fused_only=True),
+    Case("sliced by rank 1", "delta_wrong_values", plant=by_rank_one, fused_only=True),
     # What is written beside.
     Case("no generation_config", "generation_config_missing", plant=without("generation_config.json")),
 ]
@@ -164,6 +149,17 @@ def test_the_simulation_is_answered(environment: str, case: Case, dtype: Dtype, 
     attempted, fallback = len(planting.experts), len(planting.culprits & set(planting.experts))
     counted = (report.experts.attempted, report.experts.applied, report.experts.fallback)
     assert (attempted, attempted - fallback, fallback) == counted
+
+
+@pytest.mark.parametrize("model", ["qwen3_moe", "qwen3_moe-square", "gpt_oss"])
+def test_a_rank_of_one_is_told_in_words(model: str, place: Place, merged: Path) -> None:
+    """Of every expert, and not only that something else was merged."""
+    style: Style = "swapped" if model == "gpt_oss" else "standard"
+    planting = begin(Setup(model=model, recipe=Recipe(style=style)), "BF16", "one")
+    finish(planting, merged, by_rank_one)
+    findings = verify(*place(planting), merged, num_threads=1).findings
+    told = {(each.tensor, each.layer, each.expert) for each in findings if "the rank was taken for 1" in each.message}
+    assert planting.named() == told
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -20,6 +20,7 @@ from tests.verify.planted.catalogue.row import (
     varied,
 )
 from tests.verify.planted.of_deltas import (
+    by_rank_one,
     by_text,
     exchanged,
     gate_and_up_swapped,
@@ -27,6 +28,7 @@ from tests.verify.planted.of_deltas import (
     half_the_ranks,
     half_the_rows,
     missing,
+    mostly_another_experts,
     moved,
     of_an_earlier_step,
     of_another_adapter,
@@ -79,6 +81,18 @@ EXCHANGED = [
     Damage("experts' deltas sorted as texts", moved(by_text), "experts_permuted", CROWD, ("F32",)),
     Damage("down's deltas shifted", moved(shifted, "down", layer=1), "experts_permuted", GPT_OSS),
     Damage("two experts exchanged", rehoused(exchanged, layer=0), "experts_permuted", MOE),
+    Damage(
+        "two experts exchanged, large deltas",
+        rehoused(exchanged, layer=0),
+        "experts_permuted",
+        varied(MOE, relative=1.2),
+    ),
+    Damage(
+        "gate and up exchanged, large deltas",
+        gate_and_up_exchanged("expert"),
+        "gate_up_swapped",
+        varied(MOE, relative=1.2),
+    ),
     Damage("experts shuffled", rehoused(shuffled), "experts_permuted", APART),
     Damage("experts shifted by one", rehoused(shifted, layer=1), "experts_permuted", GPT_OSS),
     Damage("gate's and up's deltas exchanged: expert", gate_and_up_swapped("expert"), "gate_up_swapped", MOE),
@@ -93,6 +107,9 @@ FOREIGN = [
     *by_scope("of another adapter", of_another_adapter, "delta_wrong_values", ["one", "all"], SWAPPED),
     *by_scope("of another adapter", of_another_adapter, "delta_wrong_values", ["experts"], APART),
     *by_scope("of an earlier step", of_an_earlier_step, "delta_wrong_values", ["one", "all"], num_draws=2),
+    *by_scope("mostly another expert's", mostly_another_experts, "delta_wrong_values", ["expert", "experts"]),
+    Damage("rank taken for 1", by_rank_one, "delta_wrong_values", GPT_OSS),
+    Damage("rank taken for 1, ranks above experts", by_rank_one, "delta_wrong_values", varied(MOE, rank=7)),
     *by_scope("half the ranks", half_the_ranks, "delta_wrong_values", ["linear", "all"], DENSE),
     Damage(
         "DoRA's magnitude ignored",

@@ -9,6 +9,7 @@ from tests.verify.planted.of_files import (
     HEAD,
     added,
     all_stored_in,
+    fused_too,
     head_beside_the_embedding,
     in_config,
     in_file,
@@ -65,6 +66,7 @@ TENSORS = [
     Damage("a head that its embedding takes along", taken_along, "passthrough_changed", EMBEDDING_ADAPTED),
     Damage("a head that its saved embedding takes along", taken_along, "passthrough_changed", HELD_TIED),
     Damage("an expert is there twice", twice, "tensor_duplicated delta_missing", FUSED),
+    Damage("a layer's experts are there twice", fused_too, "tensor_duplicated", MOE),
     Damage("quantised weights", quantised, "quantised_weights", DENSE),
 ]  # fmt: skip
 
