@@ -56,7 +56,10 @@ class Worker:
                 answer = self._entry("reading").read(job, partial)
             artifacts.finish(partial, replace(answer, hit=hit()))
         answer, write_answer = artifacts.read_answer(directory), artifacts.read_answer(written)
-        return observed_read(job.case, job.family, job.form, answer, directory, write_answer, written)
+        is_own_row = job.reader == job.writer
+        return observed_read(
+            job.case, job.family, job.form, answer, directory, write_answer, written, is_own_row=is_own_row
+        )
 
     def expect_pass(self, observed: Observed) -> None:
         """Fail the running test with the judge's own words unless the verdict is PASS."""

@@ -21,15 +21,26 @@ VOCABULARY = "tokenizer"
 
 def compare_companions(base: Path, saved: Path, aliases: Mapping[str, tuple[str, ...]]) -> tuple[FieldValue, ...]:
     """Each field of `base` against the files in `saved`; of a file that is not there another check tells."""
+
+    def config() -> tuple[FieldValue, ...]:
+        return compare_fields(_read(base / "config.json"), aliases, partial(configs.get, _read(saved / "config.json")))
+
+    def generation() -> tuple[FieldValue, ...]:
+        return compare_generation(base, _read(saved / "generation_config.json").get)
+
+    def vocabulary() -> tuple[FieldValue, ...]:
+        return (_compare_vocabularies(base, saved),)
+
+    compared = {"config.json": config, "generation_config.json": generation, "tokenizer.json": vocabulary}
     fields: list[FieldValue] = []
-    if (saved / "config.json").exists():
-        fields += compare_fields(
-            _read(base / "config.json"), aliases, partial(configs.get, _read(saved / "config.json"))
-        )
-    if (saved / "generation_config.json").exists():
-        fields += compare_generation(base, _read(saved / "generation_config.json").get)
-    if (saved / "tokenizer.json").exists():
-        fields.append(_compare_vocabularies(base, saved))
+    for file, compare in compared.items():
+        if (saved / file).exists():
+            try:
+                fields += compare()
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                # What a stack saved is malformed: that is told as any other change of the file, and ends no job.
+                name = VOCABULARY if file == "tokenizer.json" else file
+                fields.append(FieldValue(name=name, expected=canonical("as base has it"), got=canonical(repr(error))))
     return tuple(fields)
 
 

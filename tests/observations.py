@@ -94,7 +94,8 @@ def make_weights(family: Family = MOE, case: Case | None = None, damage: Damage 
     got = {name: round_to(case.dtype, base[name] + deltas.get(name, 0.0)) for name in names}
     if damage:
         damage(got, base, deltas)
-    return compare_weights({name: (case.dtype, base[name]) for name in names}, deltas, got, stored=True)
+    dtypes = dict.fromkeys(got, case.dtype)
+    return compare_weights({name: (case.dtype, base[name]) for name in names}, deltas, got, stored=True, dtypes=dtypes)
 
 
 def make_read(family: Family = MOE, *, form: str = "merged", case: Case | None = None, **changes: Any) -> Observed:

@@ -12,21 +12,18 @@ from typing import Literal
 
 from harness.codec import decode
 from harness.errors import CaseError
+from harness.judging.gates import Scope, check_scopes
 
 POLICY_PATH = Path(__file__).with_name("policy.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Scope):
     """One gate as people want it; the fields that `Gate` has too mean the same."""
 
-    metric: str
-    kinds: tuple[Literal["write", "read"], ...]
-    dtypes: tuple[str, ...]
     relation: Literal["at_most", "at_least", "all"]
     carries: bool = True
     optional: bool = False
-    across_stacks: Literal["any", "no", "only"] = "any"
     power: bool = False
     bound: float | None = None
     """Given where no measurement places it: 0 of a count, the floor of the signal, the margin of a tie."""
@@ -40,6 +37,7 @@ class _Table:
 
 
 def load_policy(path: Path = POLICY_PATH) -> tuple[Policy, ...]:
-    """Read it. Raises CaseError on an unknown key or a wrong value."""
+    """Read it. Raises CaseError on an unknown key, a wrong value, or two gates for one thing."""
     table: _Table = decode(_Table, tomllib.loads(path.read_text(encoding="utf-8")), where=path.name, error=CaseError)
+    check_scopes(table.gates, where=path.name)
     return table.gates

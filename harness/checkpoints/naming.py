@@ -90,6 +90,11 @@ def canonical_names(family: Family, config: Mapping[str, Any], name: str) -> tup
     return tuple(_fill(part, layer, expert) for part in rule.parts for expert in experts)
 
 
+def routed_layers(table: Mapping[str, CanonicalTensor]) -> tuple[int, ...]:
+    """The layers of a table that have experts, in order."""
+    return tuple(sorted({each.layer for each in table.values() if each.expert is not None and each.layer is not None}))
+
+
 def roles_of(family: Family, words: Iterable[str]) -> frozenset[str]:
     """The roles that `words` of the family's `adaptable` mean. Raises CaseError on a word that it does not have."""
     roles: set[str] = set()

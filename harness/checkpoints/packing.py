@@ -70,6 +70,15 @@ def name_misreading(a: np.ndarray, b: np.ndarray, true: np.ndarray, got: np.ndar
     return "delta_wrong_layout" if meant[0].layout != used[0].layout else "delta_wrong_packing"
 
 
+def is_transposed(true: np.ndarray, got: np.ndarray) -> bool:
+    """Whether `got` is the transpose of `true` and not `true`: of a square matrix, whose shape does not tell.
+
+    lora_A and lora_B exchanged, each transposed, compute that, and so does a loader that transposes.
+    """
+    is_square = true.ndim == 2 and true.shape == got.shape == got.T.shape
+    return is_square and _cosine(true.T, got) > SAME >= _cosine(true, got)
+
+
 def misread_tensors(
     adapter: Path,
     family: Family,
@@ -78,11 +87,11 @@ def misread_tensors(
     true: Callable[[str], np.ndarray],
     got: Callable[[str], np.ndarray],
 ) -> dict[str, str]:
-    """Canonical name to kind, for those of the `wrong` tensors that are a misreading of the fused factors in `adapter`.
+    """Canonical name to kind, for those of the `wrong` tensors that are a misreading of the factors in `adapter`.
 
-    `true` and `got` give a canonical tensor's delta. Adapters without fused factors give nothing.
+    `true` and `got` give a canonical tensor's delta. Raises ArtifactError where the adapter cannot be read.
     """
-    named: dict[str, str] = {}
+    named = {name: "delta_wrong_layout" for name in wrong if is_transposed(true(name), got(name))}
     for layer, pairs in _factor_pairs(adapter).items():
         for rule in family.fused:
             names = canonical_names(family, config, rule.name.replace("{layer}", layer))

@@ -77,11 +77,29 @@ def read_index(directory: Path) -> dict[str, TensorEntry]:
     if index_path.exists() and single.exists():
         raise ArtifactError(f"both {SINGLE_FILE} and {INDEX_FILE} are there: which one counts?", where=str(directory))
     if index_path.exists():
-        return _read_shards(directory, _read_weight_map(index_path))
+        return _read_shards(directory, read_weight_map(index_path))
     paths = [single] if single.exists() else sorted(directory.glob("*.safetensors"))
     if not paths:
         raise ArtifactError("no *.safetensors file", where=str(directory))
     return _collect(paths)
+
+
+def read_weight_map(index_path: Path) -> dict[str, str]:
+    """Tensor to file of the directory, as an index has it. Raises ArtifactError if it has no such map."""
+    try:
+        index = json.loads(index_path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"index cannot be read: {error}", where=str(index_path)) from error
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ArtifactError("index has no weight_map", where=str(index_path))
+    for name, file_name in weight_map.items():
+        # Plain names only, so that no map reaches outside its directory, on any system.
+        if not isinstance(file_name, str) or file_name in ("", ".", "..") or set(file_name) & set("/\\:\0"):
+            raise ArtifactError(
+                f"index leads {name!r} out of the directory", where=str(index_path), got=repr(file_name)
+            )
+    return weight_map
 
 
 def read_header(path: Path) -> tuple[TensorEntry, ...]:
@@ -279,23 +297,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(items) != len(pairs):
         raise ValueError("a key is there twice")
     return items
-
-
-def _read_weight_map(index_path: Path) -> dict[str, str]:
-    try:
-        index = json.loads(index_path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"index cannot be read: {error}", where=str(index_path)) from error
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise ArtifactError("index has no weight_map", where=str(index_path))
-    for name, file_name in weight_map.items():
-        # Plain names only, so that no map reaches outside its directory, on any system.
-        if not isinstance(file_name, str) or file_name in ("", ".", "..") or set(file_name) & set("/\\:\0"):
-            raise ArtifactError(
-                f"index leads {name!r} out of the directory", where=str(index_path), got=repr(file_name)
-            )
-    return weight_map
 
 
 def _read_shards(directory: Path, weight_map: dict[str, str]) -> dict[str, TensorEntry]:

@@ -57,7 +57,7 @@ def _table(found: Calibration) -> Table:
     for column in ("metric", "of", "dtypes", "noise", "gate", "nearest fault", "carries"):
         table.add_column(column)
     for policy, placed in found.gates:
-        where = {"any": "", "no": " within", "only": " across"}[policy.across_stacks]
+        where = "".join(f" {word}" for word in (*policy.forms, *policy.reaches))
         nearest = "" if placed.nearest is None else f"{placed.nearest:.2g} {placed.nearest_fault}"
         table.add_row(
             Text(policy.metric),

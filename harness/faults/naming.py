@@ -12,6 +12,8 @@ from harness.records.results import Finding
 
 OF_KEYS = frozenset({"adapter_key_unmatched"})
 """Kinds that say something of a name in the adapter's file, which need not be any tensor's of the model."""
+SYMPTOM = "logits_differ"
+"""A kind that names no tensors."""
 
 
 def unnamed(kind: str, hit: Hit, findings: Sequence[Finding], table: Mapping[str, CanonicalTensor]) -> str:
@@ -23,8 +25,20 @@ def unnamed(kind: str, hit: Hit, findings: Sequence[Finding], table: Mapping[str
         return f"expected the field {hit.field}, got {_places(found)}"
     if hit.file and not any(_says(finding, PurePosixPath(hit.file).name) for finding in found):
         return f"expected the file {hit.file}, got {_places(found)}"
+    if kind == SYMPTOM:
+        return _unnamed_stage(hit.tensors, found, table) if hit.tensors else ""
     names = hit.keys if kind in OF_KEYS and hit.keys else hit.tensors
     return _unnamed_tensors(names, found, table) if names else ""
+
+
+def _unnamed_stage(tensors: Sequence[str], found: Sequence[Finding], table: Mapping[str, CanonicalTensor]) -> str:
+    """A symptom names where it begins: a stage of the first layer that was hit, whose module has a tensor of them."""
+    first = min((table[name].layer or 0 for name in tensors if table[name].layer is not None), default=None)
+    for finding in found:
+        stage = finding.got.partition(" ")[0]
+        if stage and finding.where.layer == first and any(f".{stage}." in f".{name}" for name in tensors):
+            return ""
+    return f"expected a stage of layer {first} with {tensors[0]}, got {[finding.got for finding in found]}"
 
 
 def _says(finding: Finding, name: str) -> bool:

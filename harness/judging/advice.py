@@ -48,6 +48,10 @@ ADVICE = {
     "logits_not_finite": "The model computes no numbers though its weights are: look at the first stage that diverges.",
     "logits_differ": "The weights agree and the outputs do not: look at the first stage that diverges.",
     "samples_differ": "Look at the first token that differs and how near its runner-up was.",
+    "index_mismatch": "Loaders do not agree which file counts. Save into an empty folder, and write the index anew.",
+    "tensor_duplicated": "Loaders take one or the other: save each tensor once, under one name.",
+    "file_unreadable": "No loader can read what was saved: look for a save that was cut short, and save it again.",
+    "dtype_changed": "Save in the dtype that base has: memory, speed and rounding are others than config.json says.",
     "no_signal": "Nothing was learnt that a fault could destroy: train longer, or with a higher learning rate.",
     "artifact_changed": "Files are not as the stack wrote them. Find out who changed them; delete the write's folder "
     "and run again to have them written anew.",

@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from harness.checkpoints.configs import effective_config
-from harness.checkpoints.naming import CanonicalTensor, module_table
-from harness.metrics import coverage, initial, inventory, untrained
+from harness.checkpoints.naming import CanonicalTensor, canonical_names, module_table
+from harness.metrics import contradictions, coverage, dtypes, initial, inventory, layers, untrained
 from harness.metrics.observed import Observed
 from harness.metrics.weight_table import WeightTable
+from harness.records.jobs import Contradiction
 from harness.records.results import Check, Finding, Location
 
 SAME_DIRECTION = 0.05
@@ -44,10 +46,14 @@ def find(observed: Observed, checks: Sequence[Check]) -> tuple[Finding, ...]:
         ]
     if "keys_unplaced" in failed:
         findings += _keys(observed, _roles(observed))
+    if contradictions.NAME in failed:
+        findings += _contradictions(observed)
     if observed.weights is not None:
         residual = next((check for check in checks if check.metric == "weight_residual_max"), None)
         tolerance = 0.0 if residual is None or residual.tolerance is None else residual.tolerance
         findings += _weights(observed, observed.weights, tolerance)
+        if dtypes.NAME in failed:
+            findings += _dtypes(observed, observed.weights)
     if failed.keys() & {"coverage_lost", "coverage_extra"}:
         findings += _coverage(observed)
     if "files_missing" in failed:
@@ -57,7 +63,7 @@ def find(observed: Observed, checks: Sequence[Check]) -> tuple[Finding, ...]:
         ]
     findings += _training(observed, failed)
     findings += _running(failed)
-    findings += _symptoms(checks, failed)
+    findings += _symptoms(observed, checks, failed)
     return tuple(findings)
 
 
@@ -187,6 +193,54 @@ def _kind(table: WeightTable, row: int) -> str:
     return "delta_wrong_scale"
 
 
+def _contradictions(observed: Observed) -> list[Finding]:
+    """Of tensors those that are alike together; each file by itself."""
+    config, roles = effective_config(observed.family, observed.case), _roles(observed)
+    groups: dict[tuple[str, str], list[Contradiction]] = defaultdict(list)
+    for each in observed.answer.contradictions:
+        groups[each.kind, _pattern(each.tensor) or each.file].append(each)
+    found = []
+    for (kind, _), members in sorted(groups.items()):
+        covered = [name for each in members for name in canonical_names(observed.family, config, each.tensor)]
+        place = _place(covered, roles)
+        found.append(
+            Finding(
+                kind=kind,
+                message=members[0].message,
+                where=replace(place, tensor=members[0].tensor),
+                expected=members[0].file,
+                num_alike=len(members),
+            )
+        )
+    return found
+
+
+def _dtypes(observed: Observed, table: WeightTable) -> list[Finding]:
+    kind = "dtype_changed"
+    found = []
+    rows = {str(name): row for row, name in enumerate(table.name)}
+    for members in _alike(observed, [str(name) for name in table.name[dtypes.changed(table)]]):
+        was, stored = (str(column[rows[members[0]]]) for column in (table.base_dtype, table.stored_dtype))
+        finding = _of_tensors(observed, kind, members, f"stored as {stored}, and {was} in base")
+        found.append(replace(finding, expected=was, got=stored))
+    return found
+
+
+def _at_first_stage(observed: Observed, checks: Sequence[Check], text: str) -> Finding:
+    """That logits differ, and where in the forward pass it begins, if any stage of it is beyond its own gate."""
+    bound = next((check.tolerance for check in checks if check.metric == layers.NAME), None)
+    first = None if bound is None else layers.first_beyond(observed, bound)
+    if first is None:
+        return Finding(kind="logits_differ", message=text)
+    return Finding(
+        kind="logits_differ",
+        message=f"{text}; first at {first}",
+        where=Location(layer=first.layer),
+        expected=f"every stage within {bound:.3g}",
+        got=str(first),
+    )
+
+
 def _group(table: WeightTable, roles: dict[str, CanonicalTensor], kind: str, role: str, rows: list[int]) -> Finding:
     ratio = table.residual_norm / np.where(table.delta_norm > 0, table.delta_norm, 1.0)
     worst = max(rows, key=lambda row: float(ratio[row]))
@@ -313,16 +367,16 @@ def _file_kind(path: str) -> str:
     return "tokenizer_changed" if "tokenizer" in path else "file_missing"
 
 
-def _symptoms(checks: Sequence[Check], failed: dict[str, Check]) -> list[Finding]:
+def _symptoms(observed: Observed, checks: Sequence[Check], failed: dict[str, Check]) -> list[Finding]:
     found = []
     if "logits_not_finite" in failed:
         found.append(
             Finding(kind="logits_not_finite", message="logits are not numbers: " + failed["logits_not_finite"].message)
         )
-    logits = [check for metric, check in failed.items() if metric.startswith("kl_")]
+    logits = [check for metric, check in failed.items() if metric.startswith("kl_") or metric == layers.NAME]
     if logits:
         text = "the reloaded model does not compute what the trained model did: " + logits[0].message
-        found.append(Finding(kind="logits_differ", message=text))
+        found.append(_at_first_stage(observed, checks, text))
     if "samples_equal" in failed:
         found.append(
             Finding(kind="samples_differ", message="greedy samples differ: " + failed["samples_equal"].message)

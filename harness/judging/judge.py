@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.judging.findings import cause_of, find
-from harness.judging.gates import Gate, GateTable
+from harness.judging.gates import Gate, GateTable, Situation
 from harness.metrics.observed import Observed
 from harness.records.results import Check, Judgement, Measured, Measurement, Missing, VerdictName
 
 
 def judge(observed: Observed, measurements: Sequence[Measurement], table: GateTable) -> Judgement:
     """Apply every gate that concerns this write or route, name what is wrong, and give the verdict."""
-    kind = "read" if observed.form else "write"
-    gates = table.of(kind, observed.case.dtype, across_stacks=observed.across_stacks)
+    gates = table.of(situation_of(observed))
     by_metric = {measurement.metric: measurement for measurement in measurements}
     checks = tuple(_check(gate, by_metric[gate.metric], by_metric) for gate in gates if gate.metric in by_metric)
     verdict = _verdict(observed, checks, gates)
@@ -24,6 +23,12 @@ def judge(observed: Observed, measurements: Sequence[Measurement], table: GateTa
         return Judgement(verdict=verdict, cause="", checks=checks, findings=())
     findings = find(observed, checks)
     return Judgement(verdict=verdict, cause=cause_of(observed, checks, findings), checks=checks, findings=findings)
+
+
+def situation_of(observed: Observed) -> Situation:
+    """What gates ask of a write or a route."""
+    kind = "read" if observed.form else "write"
+    return Situation(kind, observed.case.dtype, observed.form, observed.reach)
 
 
 def _verdict(observed: Observed, checks: Sequence[Check], gates: Sequence[Gate]) -> VerdictName:

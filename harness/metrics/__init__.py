@@ -13,7 +13,7 @@ from collections.abc import Callable
 from harness.metrics.observed import Observed
 from harness.records.results import Measurement
 
-NOT_METRICS = {"observed", "weight_table", "layers", "npz"}
+NOT_METRICS = {"observed", "weight_table", "npz"}
 
 
 def registry() -> dict[str, Callable[[Observed], tuple[Measurement, ...]]]:

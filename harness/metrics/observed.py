@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from harness.metrics.npz import reading
 from harness.metrics.weight_table import WeightTable
 from harness.records.cases import Case, Dialect, Family, saved_as
-from harness.records.jobs import Answer
+from harness.records.jobs import Answer, Reach
 
 BASE = "base.npz"
 TRAINED = "trained.npz"
@@ -119,11 +120,17 @@ class Observed:
     """Of a write: merged checkpoint on disk against the oracle. Of a route: the reloaded model against the oracle."""
     files: tuple[str, ...] = field(default_factory=tuple)
     """Paths in the saved forms, relative to the write's directory."""
+    is_own_row: bool = False
+    """Whether a route's reader is the row that wrote."""
 
     @property
-    def across_stacks(self) -> bool:
-        """True for a route whose reader is of another stack than its writer."""
-        return self.answer.stack != self.written.stack
+    def reach(self) -> Reach | Literal[""]:
+        """How far a route goes; empty for a write."""
+        if not self.form:
+            return ""
+        if self.answer.stack != self.written.stack:
+            return "other_stack"
+        return "own_row" if self.is_own_row else "own_stack"
 
 
 def observed_write(case: Case, family: Family, answer: Answer, directory: Path) -> Observed:
@@ -142,7 +149,15 @@ def observed_write(case: Case, family: Family, answer: Answer, directory: Path) 
 
 
 def observed_read(
-    case: Case, family: Family, form: str, answer: Answer, directory: Path, written: Answer, written_directory: Path
+    case: Case,
+    family: Family,
+    form: str,
+    answer: Answer,
+    directory: Path,
+    written: Answer,
+    written_directory: Path,
+    *,
+    is_own_row: bool,
 ) -> Observed:
     """A route's observations, read from its artifact and from that of its write."""
     return Observed(
@@ -155,4 +170,5 @@ def observed_read(
         trained=load_outputs(written_directory / TRAINED),
         reloaded=load_outputs(directory / RELOADED),
         weights=WeightTable.load(directory / WEIGHTS),
+        is_own_row=is_own_row,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.checkpoints.configs import effective_config
-from harness.checkpoints.naming import module_table
+from harness.checkpoints.naming import module_table, routed_layers
 from harness.metrics.observed import Observed
 from harness.records.results import Measured, Measurement, Missing
 
@@ -29,9 +29,7 @@ def reached(observed: Observed) -> frozenset[str]:
     """Canonical names of adapted tensors that some token passed through which a loss was computed of."""
     roles = module_table(observed.family, effective_config(observed.family, observed.case))
     adapted = {name for name in observed.answer.adapted if name in roles}
-    routed = sorted(
-        {tensor.layer for tensor in roles.values() if tensor.expert is not None and tensor.layer is not None}
-    )
+    routed = routed_layers(roles)
     experts: set[tuple[int, int]] = set()
     if observed.base is not None and len(observed.base.routing_MBTK) == len(routed):
         for layer, chosen_BTK in zip(routed, observed.base.routing_MBTK, strict=True):

@@ -36,6 +36,10 @@ class WeightTable:
     """False where the tensor was not found: its delta counts as missing."""
     shape_ok: np.ndarray
     finite: np.ndarray
+    base_dtype: np.ndarray
+    """As base has it: float32, bfloat16, …"""
+    stored_dtype: np.ndarray
+    """As it was stored; empty where nothing was, or the weights are those of a model."""
     unexpected: np.ndarray
     """Names that have no place in base, of their own length."""
 
@@ -58,11 +62,13 @@ def compare_weights(
     got: Mapping[str, Callable[[], np.ndarray]] | Mapping[str, np.ndarray],
     *,
     stored: bool,
+    dtypes: Mapping[str, str] | None = None,
 ) -> WeightTable:
     """Compare what was `got` with `base` + `deltas`, tensor by tensor, under canonical names.
 
     `base` holds (dtype name, values); `got` holds values, or functions that load them one at a time. `stored` rounds
-    the expected sum to base's dtype, as a merged checkpoint does; a live adapter's weights are not rounded.
+    the expected sum to base's dtype, as a merged checkpoint does; a live adapter's weights are not rounded. `dtypes`
+    are those that were stored.
     """
     columns: dict[str, list[object]] = {field.name: [] for field in fields(WeightTable)}
     for name, (dtype, base_values) in base.items():
@@ -71,13 +77,16 @@ def compare_weights(
         values = loader() if callable(loader) else loader
         row = _compare_one(base_values, delta, values, dtype if stored else None)
         columns["name"].append(name)
+        columns["base_dtype"].append(dtype)
+        columns["stored_dtype"].append((dtypes or {}).get(name, ""))
         for key, value in row.items():
             columns[key].append(value)
     orphans = sorted(set(deltas) - set(base))
     if orphans:
         raise ArtifactError("deltas without a base tensor", got=", ".join(orphans[:5]))
     columns["unexpected"] = [*sorted(set(got) - set(base))]
-    kinds = {"name": np.str_, "unexpected": np.str_, "delta_norm": float, "residual_norm": float, "recovered": float}
+    kinds: dict[str, type] = dict.fromkeys(("name", "unexpected", "base_dtype", "stored_dtype"), np.str_)
+    kinds |= dict.fromkeys(("delta_norm", "residual_norm", "recovered"), float)
     return WeightTable(**{key: np.array(column, dtype=kinds.get(key, bool)) for key, column in columns.items()})
 
 

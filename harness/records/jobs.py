@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from harness.records.cases import Case, Dialect, Family, Form, Stack, saved_as
 
@@ -36,8 +36,16 @@ class Hit:
         return (*self.tensors, *(f"{word} {name}" for word, names in others.items() for name in names if name))
 
 
+Reach = Literal["own_row", "own_stack", "other_stack"]
+"""How far a route goes: to the row that wrote, to another row of its stack, or to a row of another stack."""
+
+
+STRUCK = "+"
+"""In an id, before the name of what is put into the job."""
+
+
 def _struck(strike: Strike | None) -> str:
-    return f"+{strike.fault}" if strike else ""
+    return f"{STRUCK}{strike.fault}" if strike else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +169,19 @@ class LoadReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """What a write saved and no reader can make sense of, or several readers each in their own way."""
+
+    kind: str
+    """As a finding calls it."""
+    message: str
+    tensor: str = ""
+    """By its stored name; empty where it is about a file."""
+    file: str = ""
+    """A path in the saved form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldValue:
     """A configuration field as our base checkpoint declares it and as the loaded model holds it (JSON texts)."""
 
@@ -198,6 +219,8 @@ class Answer:
     """Configuration fields of the loaded model against those of the base checkpoint."""
     adapted: tuple[str, ...] = ()
     """Canonical names of the tensors that the stack adapted (a write) or reloaded as adapted (a lora read)."""
+    contradictions: tuple[Contradiction, ...] = ()
+    """Of a write: where the files that it saved cannot be read, or say two things."""
     losses: tuple[float, ...] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)
     files: tuple[FileEntry, ...] = ()

@@ -14,8 +14,7 @@ from harness.judging.advice import what_to_do
 from harness.judging.dispositions import dispose
 from harness.judging.gates import load_gates
 from harness.judging.judge import judge
-from harness.metrics import experts, measure_all
-from harness.metrics.layers import first_diverging
+from harness.metrics import experts, layers, measure_all
 from harness.metrics.observed import MERGED, Observed, adapter_folder, observed_read, observed_write
 from harness.planning.expand import Skip
 from harness.records.cases import KnownOutcome
@@ -91,7 +90,14 @@ def read_result(planned: PlannedRead, ended: Ended, context: Context) -> Result:
             written = ended.written_answer or artifacts.read_answer(ended.written)
             answer = ended.answer or artifacts.read_answer(ended.directory)
             observed = observed_read(
-                planned.case, planned.family, planned.form, answer, ended.directory, written, ended.written
+                planned.case,
+                planned.family,
+                planned.form,
+                answer,
+                ended.directory,
+                written,
+                ended.written,
+                is_own_row=planned.reader == planned.writer,
             )
             measurements = measure_all(observed)
             judgement = judge(observed, measurements, load_gates())
@@ -149,9 +155,7 @@ def _result(
         known_link=known.link if known else "",
         known_expires=known.expires if known else "",
         measurements=measurements,
-        first_diverging=first_diverging(observed.trained, observed.reloaded, case.dtype)
-        if observed is not None and failed and is_read
-        else "",
+        first_diverging=_first_diverging(observed, judgement) if observed is not None and failed and is_read else "",
         experts=experts.count(observed.weights) if observed is not None and observed.weights is not None else {},
         warnings=answer.warnings if answer is not None else (),
         crash=_crash_text(answer, ended.error),
@@ -162,6 +166,12 @@ def _result(
         seed=case.seed,
         directory=_relative(ended.directory, context.out),
     )
+
+
+def _first_diverging(observed: Observed, judgement: Judgement) -> str:
+    bound = next((check.tolerance for check in judgement.checks if check.metric == layers.NAME), None)
+    first = None if bound is None else layers.first_beyond(observed, bound)
+    return "" if first is None else str(first)
 
 
 def _with_changes(judgement: Judgement, changed: tuple[str, ...]) -> Judgement:

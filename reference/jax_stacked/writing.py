@@ -40,7 +40,7 @@ from reference.jax_stacked.observing import kept_in_training, observe
 from reference.jax_stacked.slots import Shape, Slots, fresh_adapter, room_of, targets_of
 from reference.jax_stacked.training import AdapterOptimizer, Batch, accumulate, no_gradients
 from reference.rotary import compare_frequencies
-from reference.stored import declared_config, stored_tensors
+from reference.stored import declared_config, saved_contradictions, saved_tensors, stored_tensors
 
 RANDOM_B_STD = 0.02
 SLOT = 0
@@ -95,12 +95,14 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
         save_merged(model, base, case, merged)
         found["fields"] += compare_companions(base, merged, family.aliases)
     with progress.at("compare"):
-        got = stored_tensors(merged, family, config)
+        saved = saved_tensors(merged, family, config)
+        found["contradictions"] = saved_contradictions(saved, folders.values())
         table, misread = comparing.compare(
             stored_tensors(base, family, config),
             deltas,
-            {name: values for name, (_, values) in got.items()},
+            {name: values for name, (_, values) in saved.tensors.items()},
             stored=True,
+            dtypes={name: dtype for name, (dtype, _) in saved.tensors.items()},
             adapter=next(iter(folders.values())),
             family=family,
             config=config,

@@ -62,7 +62,8 @@ def _observe(model: Any, inner: Any, tokens: Tokens) -> Outputs:
         stages=stages,
         sequences_BT=tokens.sequences_BT,
         forced_SN=_forced(model, tokens, tokens_SN),
-        drawn_SN=_drawn(model, tokens),
+        # torch refuses to draw where there are no probabilities; the logits themselves say so.
+        drawn_SN=_drawn(model, tokens) if bool(torch.isfinite(logits_BTV).all()) else None,
         # Bits are compared, and a NaN is equal to itself.
         unrepeated=np.asarray(int((_array(logits_BTV).view(np.int32) != _array(again_BTV).view(np.int32)).sum())),
     )

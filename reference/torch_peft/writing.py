@@ -20,7 +20,7 @@ from reference import comparing
 from reference.companions import compare_companions
 from reference.data import draw_tokens, eos_of
 from reference.doing import Found, Progress, answer
-from reference.stored import declared_config, stored_tensors
+from reference.stored import declared_config, saved_contradictions, saved_tensors, stored_tensors
 from reference.torch_peft import STACK, adapting, effective, loading, observing, training
 
 
@@ -63,12 +63,14 @@ def _write(job: WriteJob, directory: Path, progress: Progress, found: Found) -> 
         found["fields"] += compare_companions(base, directory / observed.MERGED, family.aliases)
     with progress.at("compare"):
         base_tensors = stored_tensors(base, family, config)
-        got = stored_tensors(directory / observed.MERGED, family, config)
+        saved = saved_tensors(directory / observed.MERGED, family, config)
+        found["contradictions"] = saved_contradictions(saved, [adapter])
         table, misread = comparing.compare(
             base_tensors,
             deltas,
-            {name: values for name, (_, values) in got.items()},
+            {name: values for name, (_, values) in saved.tensors.items()},
             stored=True,
+            dtypes={name: dtype for name, (dtype, _) in saved.tensors.items()},
             adapter=adapter,
             family=family,
             config=config,

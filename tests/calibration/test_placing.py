@@ -13,18 +13,19 @@ from harness.calibration.placing import APART, place
 from harness.calibration.policy import Policy
 from harness.calibration.samples import Sample
 from harness.errors import CaseError
+from harness.judging.gates import Situation
 
 MOST = Policy(metric="m", kinds=("read",), dtypes=("float32",), relation="at_most", evidence="a test")
 LEAST = replace(MOST, relation="at_least")
 COUNT = replace(MOST, bound=0.0)
+HERE = Situation("read", "float32", "lora", "own_row")
 SIZES = st.floats(1e-14, 1e3)
 
 
 def sample(value: float, fault: str = "", **changes: Any) -> Sample:
     """One number."""
     one = Sample(
-        metric="m", kind="read", dtype="float32", across_stacks=False, value=value, num_compared=9, result="r",
-        fault=fault,
+        metric="m", situation=HERE, value=value, num_compared=9, result="r", fault=fault,
     )  # fmt: skip
     return replace(one, **changes)
 
@@ -91,19 +92,27 @@ def test_of_all_that_must_be_equal_those_count_that_are_not() -> None:
 
 
 def test_what_is_of_another_gate_does_not_count() -> None:
-    """Another metric, kind, dtype, or side of the border between stacks."""
+    """Another metric, kind, dtype, form or reach."""
     others = [
         sample(1.0, metric="n"),
-        sample(1.0, kind="write"),
-        sample(1.0, dtype="bfloat16"),
-        sample(1.0, across_stacks=True),
+        sample(1.0, situation=Situation("write", "float32")),
+        sample(1.0, situation=HERE._replace(dtype="bfloat16")),
+        sample(1.0, situation=HERE._replace(form="merged")),
+        sample(1.0, situation=HERE._replace(reach="other_stack")),
     ]
-    within = replace(MOST, across_stacks="no")
-    assert (1e-9, 1) == (
-        place(within, [sample(1e-9), *others], []).noise,
-        place(within, [sample(1e-9), *others], []).num_clean,
-    )
-    across = replace(MOST, across_stacks="only")
-    assert place(across, [sample(1e-9), sample(2e-9, across_stacks=True)], []).noise == 2e-9
+    own = replace(MOST, reaches=("own_row",), forms=("lora",))
+    placed = place(own, [sample(1e-9), *others], [])
+    assert (1e-9, 1) == (placed.noise, placed.num_clean)
+    away = replace(MOST, reaches=("other_stack",))
+    assert place(away, [sample(1e-9), sample(2e-9, situation=HERE._replace(reach="other_stack"))], []).noise == 2e-9
     with pytest.raises(CaseError, match="nothing can place its gate"):
-        place(within, others, [])
+        place(own, others, [])
+
+
+def test_a_fault_counts_further_away_too() -> None:
+    """Faults are put where the row that wrote reads; noise is what distance adds. Another form is another thing."""
+    away = replace(MOST, reaches=("other_stack",), forms=("lora",))
+    clean = [sample(1e-6, situation=HERE._replace(reach="other_stack"))]
+    placed = place(away, clean, [sample(1e-2, "f")])
+    assert (1e-2, "f", True) == (placed.nearest, placed.nearest_fault, placed.carries)
+    assert place(away, clean, [sample(1e-2, "f", situation=HERE._replace(form="merged"))]).nearest is None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from harness.calibration.placing import Placed
 from harness.calibration.policy import Policy, load_policy
 from harness.calibration.table import render
+from harness.errors import CaseError
 from harness.judging.gates import load_gates
 
 POLICY = Policy(metric="m", kinds=("read",), dtypes=("float32",), relation="at_most", evidence='it is "so"')
@@ -23,7 +27,11 @@ def test_what_is_written_is_what_judges(tmp_path: Path) -> None:
     versions = {"r1": {"peft": "0.19.1"}}
     path.write_text(
         render(
-            [(POLICY, PLACED), (POLICY, bare)], device="cpu", measured_on="2026-11-21", command="x", versions=versions
+            [(POLICY, PLACED), (replace(POLICY, metric="n"), bare)],
+            device="cpu",
+            measured_on="2026-11-21",
+            command="x",
+            versions=versions,
         )
     )
     table = load_gates(path)
@@ -35,12 +43,21 @@ def test_what_is_written_is_what_judges(tmp_path: Path) -> None:
     assert ('it is "so"', None, None, False) == (first.evidence, second.noise, second.nearest, second.carries)
 
 
+def test_a_table_with_two_gates_for_one_thing_is_refused(tmp_path: Path) -> None:
+    """Though its digest is right: the two would be two verdicts."""
+    path = tmp_path / "gates.toml"
+    twice = [(POLICY, PLACED), (replace(POLICY, reaches=("own_row",)), PLACED)]
+    path.write_text(render(twice, device="cpu", measured_on="2026-11-21", command="x", versions={}))
+    with pytest.raises(CaseError, match="two gates judge m"):
+        load_gates(path)
+
+
 def test_the_table_that_judges_follows_the_policy() -> None:
     """Row by row: nothing is gated that nobody asked for, and nothing that was asked for is left out."""
     policy, gates = load_policy(), load_gates().gates
     assert len(policy) == len(gates)
     for asked, gate in zip(policy, gates, strict=True):
-        for name in ("metric", "kinds", "dtypes", "relation", "optional", "across_stacks", "power", "evidence"):
+        for name in ("metric", "kinds", "dtypes", "relation", "optional", "reaches", "forms", "power", "evidence"):
             assert getattr(asked, name) == getattr(gate, name), gate.metric
         assert asked.bound in (None, gate.bound)
         assert asked.carries or not gate.carries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -56,8 +57,9 @@ def test_the_stack_of_the_batch_does_the_jobs(tmp_path: Path, told: Told, stack:
     job = write_job(tmp_path)
     assert stack == worker.write(job).answer.stack
     read = next(worker.own_reads(job, tmp_path))
-    assert not worker.read(read).across_stacks
-    assert [(stack, job.id), (stack, read.id)] == told
+    assert "own_row" == worker.read(read).reach
+    assert "own_stack" == worker.read(replace(read, reader="there", directory=str(tmp_path / "other"))).reach
+    assert [(stack, job.id), (stack, read.id), (stack, read.id)] == told
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,26 @@ def test_other_keys_are_not_naming_them(keys: tuple[str, ...]) -> None:
     assert f"expected 2 tensors like layers.1.gate.lora_A, got {len(keys)}" in said
 
 
+@pytest.mark.parametrize(
+    ("got", "layer", "is_named"),
+    [
+        pytest.param("layers.1.2 (relative difference 0.5)", 1, True, id="the stage that holds what was hit"),
+        pytest.param("layers.1 (relative difference 0.5)", 1, True, id="its layer as a whole"),
+        pytest.param("layers.1.0 (relative difference 0.5)", 1, False, id="another stage of its layer"),
+        pytest.param("layers.0.2 (relative difference 0.5)", 0, False, id="an earlier layer"),
+        pytest.param("norm (relative difference 0.5)", None, False, id="later than all layers"),
+        pytest.param("", None, False, id="no place"),
+    ],
+)
+def test_a_symptom_names_the_stage_where_it_begins(got: str, layer: int | None, is_named: bool) -> None:
+    """That of the first layer that was hit, and of the very module."""
+    symptom = finding(kind="logits_differ", where=Location(layer=layer), got=got)
+    assert is_named == (unnamed("logits_differ", HIT, [symptom], TABLE) == "")
+    assert unnamed("logits_differ", Hit(), [symptom], TABLE) == ""
+    everywhere = Hit(tensors=("layers.0.0.gate", *HIT.tensors))
+    assert unnamed("logits_differ", everywhere, [symptom], TABLE)  # it should have begun in layer 0
+
+
 def test_a_field_and_a_file_are_named_by_themselves() -> None:
     """Where nothing of the model was hit."""
     changed = finding(kind="config_changed", where=Location(tensor="rope_theta"))

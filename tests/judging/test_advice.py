@@ -8,19 +8,24 @@ from pathlib import Path
 import pytest
 
 import harness.checkpoints.packing
+import harness.checkpoints.taken
 import harness.judging.findings
 import harness.runs.results
+import reference.stored
 from harness.judging.advice import ADVICE, what_to_do
 
 NO_CAUSE = {"skipped"}
 """Kinds that need no advice: the reason says it already."""
 
 
+RECORDS = {"Finding", "Contradiction"}
+
+
 def named_kinds(path: str) -> set[str]:
     """Every text that a source file gives as a finding's kind: as argument, in an assignment, a loop or a return."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RECORDS:
             values: list[ast.expr] = [word.value for word in node.keywords if word.arg == "kind"]
         elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "kind" for t in node.targets):
             values = [node.value]
@@ -44,7 +49,13 @@ def named_kinds(path: str) -> set[str]:
 
 KINDS = {
     kind
-    for module in (harness.judging.findings, harness.runs.results, harness.checkpoints.packing)
+    for module in (
+        harness.judging.findings,
+        harness.runs.results,
+        harness.checkpoints.packing,
+        harness.checkpoints.taken,
+        reference.stored,
+    )
     for kind in named_kinds(str(module.__file__))
 } - NO_CAUSE
 
@@ -55,7 +66,7 @@ def test_the_kinds_are_found() -> None:
         "crashed", "config_changed", "keys_missing", "delta_missing", "delta_wrong_layout", "tied_weights_broken",
         "tensor_unexpected", "coverage_lost", "file_missing", "tokenizer_changed", "generation_config_changed",
         "loss_wrong", "delta_untrained", "initialisation_wrong", "decoding_differs", "no_signal", "not_run",
-        "unreadable",
+        "unreadable", "index_mismatch", "tensor_duplicated", "file_unreadable", "dtype_changed",
     } <= KINDS  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from harness.judging.judge import judge
 from harness.metrics import measure_all
 from harness.metrics.inventory import owed_files
 from harness.metrics.observed import Observed
-from harness.records.jobs import Crash, FieldValue, LoadReport
+from harness.records.jobs import Contradiction, Crash, FieldValue, LoadReport
 from harness.records.results import Judgement, Location
 from tests.observations import (
     DENSE,
@@ -326,6 +326,108 @@ def test_symptoms_are_shown_and_left_out_of_a_cause_that_has_a_name() -> None:
     assert {"delta_missing", "logits_differ", "samples_differ"} == {finding.kind for finding in found.findings}
     assert "delta_missing experts.gate" == found.cause
     assert "logits_differ; samples_differ" == judged(make_read(reloaded=reloaded)).cause
+
+
+def off_from(stage: str, factor: float) -> Observed:
+    """A route whose stages are off by a factor from this one on, and its logits with them."""
+    observed = make_read()
+    assert observed.trained is not None
+    names = list(observed.trained.stages)
+    stages = {
+        name: values * np.float32(factor if names.index(name) >= names.index(stage) else 1)
+        for name, values in observed.trained.stages.items()
+    }
+    return replace(observed, reloaded=replace(observed.trained, stages=stages, logits_BTV=make_logits(3)))
+
+
+def test_logits_that_differ_name_the_stage_where_it_begins() -> None:
+    """Its layer, and how far off it is; the cause stays without it, for it is a place and no cause."""
+    found = judged(off_from("layers.1", 1.5))
+    finding = next(each for each in found.findings if each.kind == "logits_differ")
+    assert Location(layer=1) == finding.where
+    assert ("every stage within 1e-05", "layers.1 (relative difference 0.5)") == (finding.expected, finding.got)
+    assert finding.message.endswith("; first at layers.1 (relative difference 0.5)")
+    assert "logits_differ" == found.cause
+    assert None is judged(off_from("embed_tokens", 1.5)).findings[0].where.layer
+
+
+def test_logits_that_differ_behind_all_stages_name_none() -> None:
+    """The head is no stage: nothing is made up."""
+    finding = judged(off_from("layers.1", 1.0)).findings[0]
+    assert ("logits_differ", Location(), "") == (finding.kind, finding.where, finding.got)
+
+
+def test_a_stage_that_is_off_is_a_difference_by_itself() -> None:
+    """Even where the logits of what is left to compare are the same."""
+    observed = off_from("layers.0", 1.5)
+    assert observed.trained is not None
+    assert observed.reloaded is not None
+    same = replace(observed, reloaded=replace(observed.reloaded, logits_BTV=observed.trained.logits_BTV))
+    assert ("FAIL", "logits_differ") == (judged(same).verdict, judged(same).cause)
+
+
+def test_stored_dtypes_are_named_by_role() -> None:
+    """One finding a role, with what base has and what was stored."""
+    observed = make_write()
+    assert observed.weights is not None
+    dtypes = observed.weights.stored_dtype.astype("<U8")
+    rows = [row for row, name in enumerate(observed.weights.name) if PREFIX + "3." in str(name)]
+    dtypes[rows] = "bfloat16"
+    found = judged(replace(observed, weights=replace(observed.weights, stored_dtype=dtypes)))
+    assert ("FAIL", "dtype_changed experts.down,experts.gate,experts.up") == (found.verdict, found.cause)
+    assert [("float32", "bfloat16", 1, 1, 3)] * 3 == [
+        (each.expected, each.got, each.num_alike, each.where.layer, each.where.expert) for each in found.findings
+    ]
+
+
+SHARD = "model-00001-of-00002.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("contradictions", "expected"),
+    [
+        pytest.param(
+            [Contradiction(kind="index_mismatch", message="another shard", tensor=EXPERT_3, file=SHARD)],
+            [("index_mismatch", HERE, 1)],
+            id="a tensor",
+        ),
+        pytest.param(
+            [
+                Contradiction(kind="index_mismatch", message="beside", file=name)
+                for name in ("model.safetensors", SHARD)
+            ],
+            [("index_mismatch", Location(), 1)] * 2,
+            id="files, each by itself",
+        ),
+        pytest.param(
+            [
+                Contradiction(kind="tensor_duplicated", message="twice", tensor=f"{PREFIX}{part}", file=SHARD)
+                for part in ("down_proj", "gate_up_proj")
+            ],
+            [
+                ("tensor_duplicated", Location(tensor=f"{PREFIX}{part}", layer=1), 1)
+                for part in ("down_proj", "gate_up_proj")
+            ],
+            id="fused tensors have the layer of their parts",
+        ),
+        pytest.param(
+            [
+                Contradiction(kind="tensor_duplicated", message="twice", tensor=f"model.layers.{layer}.x", file=SHARD)
+                for layer in range(2)
+            ],
+            [("tensor_duplicated", Location(tensor="model.layers.0.x"), 2)],
+            id="alike",
+        ),
+    ],
+)
+def test_contradictions_of_what_was_saved_are_named(
+    contradictions: list[Contradiction], expected: list[tuple[str, Location, int]]
+) -> None:
+    """By kind, tensor or file; it is a FAIL of the write and no crash of anybody."""
+    found = judged(answered(make_write(), contradictions=tuple(contradictions)))
+    assert "FAIL" == found.verdict
+    assert expected == [(each.kind, each.where, each.num_alike) for each in found.findings]
+    assert {each.file for each in contradictions} == {each.expected for each in found.findings}
 
 
 def test_no_signal_is_named() -> None:

@@ -3,60 +3,86 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, get_args
 
 import pytest
 
+from harness.calibration.policy import POLICY_PATH, load_policy
 from harness.errors import CaseError
-from harness.judging.gates import GATES_PATH, Gate, load_gates
+from harness.judging.gates import GATES_PATH, Gate, Scope, Situation, check_scopes, load_gates
+from harness.records.cases import FORMS
+from harness.records.jobs import Reach
 
 GATES = load_gates().gates
+DTYPES = ("float32", "bfloat16")
+REACHES: tuple[Reach, ...] = get_args(Reach)
+READS = [Situation("read", dtype, form, reach) for dtype in DTYPES for form in FORMS for reach in REACHES]
+SITUATIONS = [*READS, *(Situation("write", dtype) for dtype in DTYPES)]
 
 
 def label(gate: Gate) -> str:
     """A gate's name in test ids."""
-    return f"{gate.metric}-{'-'.join(gate.dtypes)}-{'-'.join(gate.kinds)}-{gate.across_stacks}"
+    return "-".join((gate.metric, *gate.dtypes, *gate.kinds, *gate.forms, *gate.reaches))
 
 
-def test_the_table_is_not_empty() -> None:
-    """Both kinds of result have gates in both dtypes, and each has a signal to be judged against."""
-    for kind in ("write", "read"):
-        for dtype in ("float32", "bfloat16"):
-            for across_stacks in (False, True) if kind == "read" else (False,):
-                gates = load_gates().of(kind, dtype, across_stacks=across_stacks)
-                assert len(gates) >= 6
-                assert ["kl_base_trained_mean"] == [gate.metric for gate in gates if gate.power]
-                assert "weight_residual_max" in {gate.metric for gate in gates if gate.carries}
+def bounds(situation: Situation) -> dict[str, Gate]:
+    """Metric to gate."""
+    return {gate.metric: gate for gate in load_gates().of(situation)}
 
 
-def test_in_bfloat16_the_weights_carry_the_verdict_across_stacks() -> None:
-    """Divergence, routing and samples are shown there and carry nothing; within a stack, and in float32, they carry."""
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: "-".join(filter(None, situation)))
+def test_every_situation_has_gates(situation: Situation) -> None:
+    """Several, with one signal to be judged against, and with the weights among those that carry."""
+    gates = load_gates().of(situation)
+    assert len(gates) >= 6
+    assert ["kl_base_trained_mean"] == [gate.metric for gate in gates if gate.power]
+    assert "weight_residual_max" in {gate.metric for gate in gates if gate.carries}
+
+
+def test_in_bfloat16_divergence_carries_nothing_across_stacks() -> None:
+    """Divergence, routing and samples are shown there; weights and stages of the forward pass carry everywhere."""
     symptoms = {"kl_ratio_equal_routing", "equal_routing_share", "samples_equal"}
-    table = load_gates()
-    within, across = (
-        {gate.metric: gate for gate in table.of("read", "bfloat16", across_stacks=flag)} for flag in (False, True)
-    )
+    within, across = (bounds(Situation("read", "bfloat16", "merged", reach)) for reach in ("own_stack", "other_stack"))
     assert within.keys() == across.keys()
     assert set() == {name for name in symptoms if across[name].carries}
-    assert symptoms - {"samples_equal"} == {name for name in symptoms if within[name].carries}
-    assert symptoms - {"samples_equal"} == {
-        name for name in within if within[name].carries and not across[name].carries
-    }
-    assert table.of("read", "float32", across_stacks=False) == table.of("read", "float32", across_stacks=True)
+    assert symptoms - {"samples_equal"} == {name for name in within if within[name].carries > across[name].carries}
+    assert across["stage_error_max"].carries
+    for form in FORMS:
+        assert 1 == len({tuple(bounds(Situation("read", "float32", form, reach)).values()) for reach in REACHES})
+
+
+def test_an_adapter_that_its_own_row_reloads_is_judged_as_in_float32() -> None:
+    """Nothing of it is rounded and nothing is summed otherwise, so bfloat16 is no excuse; of a merge it is one."""
+    exact = {"kl_ratio_equal_routing": 1e-9, "weight_residual_max": 1e-4, "stage_error_max": 1e-5}
+    lora, merged = (bounds(Situation("read", "bfloat16", form, "own_row")) for form in FORMS)
+    assert exact == {name: lora[name].bound for name in exact}
+    assert all(merged[name].bound > bound for name, bound in exact.items())
+    assert bounds(Situation("read", "bfloat16", "lora", "own_stack"))["kl_ratio_equal_routing"].bound > 1e-9
+
+
+SCOPE = Scope(metric="m", kinds=("read",), dtypes=("float32",))
 
 
 @pytest.mark.parametrize(
-    ("across_stacks", "expected"),
-    [("any", [True, True]), ("no", [True, False]), ("only", [False, True])],
+    ("changes", "expected"),
+    [
+        pytest.param({}, {(form, reach) for form in FORMS for reach in REACHES}, id="every route"),
+        pytest.param({"forms": ("lora",)}, {("lora", reach) for reach in REACHES}, id="a form"),
+        pytest.param({"reaches": ("own_row",)}, {(form, "own_row") for form in FORMS}, id="a reach"),
+        pytest.param({"reaches": ("own_row",), "forms": ("lora",)}, {("lora", "own_row")}, id="both"),
+        pytest.param({"kinds": ("write",)}, {("", "")}, id="a write has neither"),
+    ],
 )
-def test_a_gate_stands_within_a_stack_or_across_or_both(
-    across_stacks: Literal["any", "no", "only"], expected: list[bool]
-) -> None:
-    """As its row says."""
-    table = replace(load_gates(), gates=(replace(GATES[0], across_stacks=across_stacks),))
-    assert expected == [bool(table.of("read", "float32", across_stacks=flag)) for flag in (False, True)]
+def test_a_gate_knows_its_routes(changes: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+    """As its row says, in its dtype alone."""
+    assert expected == {(each.form, each.reach) for each in replace(SCOPE, **changes).situations()}
+    table = replace(load_gates(), gates=(replace(GATES[0], **{"kinds": ("read",), **changes}),))
+    for situation in SITUATIONS:
+        is_meant = situation.kind in table.gates[0].kinds and (situation.form, situation.reach) in expected
+        assert is_meant == bool(table.of(situation))
 
 
 @pytest.mark.parametrize("gate", GATES, ids=label)
@@ -73,23 +99,47 @@ def test_every_gate_says_where_its_bound_comes_from(gate: Gate) -> None:
         assert gate.nearest > gate.bound if gate.relation == "at_most" else gate.nearest < gate.bound
 
 
-def test_no_metric_is_gated_twice_for_one_result() -> None:
-    """A metric has one bound a kind, dtype and side of the border between stacks: two would be two verdicts."""
-    sides = {"any": ("within", "across"), "no": ("within",), "only": ("across",)}
-    rows = [
-        (gate.metric, kind, dtype, side)
-        for gate in GATES
-        for kind in gate.kinds
-        for dtype in gate.dtypes
-        for side in sides[gate.across_stacks]
-    ]
-    assert sorted(set(rows)) == sorted(rows)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({}, "two gates judge m", id="twice the same"),
+        pytest.param({"reaches": ("own_row",)}, "got read float32 lora own_row", id="a part of it"),
+        pytest.param({"forms": ("merged",), "kinds": ("write", "read")}, "a write has no reader", id="a write's form"),
+        pytest.param({"reaches": ("own_row",), "kinds": ("write",)}, "a write has no reader", id="a write's reach"),
+        pytest.param({"dtypes": ("bfloat16",)}, "", id="another dtype"),
+        pytest.param({"metric": "n"}, "", id="another metric"),
+        pytest.param({"kinds": ("write",)}, "", id="another kind"),
+    ],
+)
+def test_no_metric_is_judged_twice(changes: dict[str, Any], words: str) -> None:
+    """Two bounds for one situation would be two verdicts; and nobody asks how a write was read."""
+    scopes = (SCOPE, replace(SCOPE, **changes))
+    if not words:
+        check_scopes(scopes, where="here")
+        return
+    with pytest.raises(CaseError, match=words):
+        check_scopes(scopes, where="here")
+
+
+def test_two_gates_for_one_thing_are_refused_where_they_are_read(tmp_path: Path) -> None:
+    """In the policy, from which the table is made."""
+    text = POLICY_PATH.read_text(encoding="utf-8")
+    first = text.index("[[gates]]")
+    second = text.index("[[gates]]", first + 1)
+    (tmp_path / "policy.toml").write_text(text + "\n" + text[first:second], encoding="utf-8")
+    with pytest.raises(CaseError, match=r"policy\.toml: two gates judge kl_base_trained_mean"):
+        load_policy(tmp_path / "policy.toml")
+    assert len(load_policy()) == len(tomllib.loads(text)["gates"])
 
 
 def test_bfloat16_is_no_stricter_than_float32() -> None:
-    """The same metric's bound in bfloat16 lets more through, never less."""
-    bounds = {(gate.metric, dtype): gate for gate in GATES for dtype in gate.dtypes}
-    pairs = [(gate, bounds[gate.metric, "bfloat16"]) for (_, dtype), gate in bounds.items() if dtype == "float32"]
+    """The same metric's bound in bfloat16 lets more through, never less, in every situation."""
+    pairs = [
+        (gate, bounds(situation._replace(dtype="bfloat16"))[metric])
+        for situation in SITUATIONS
+        if situation.dtype == "float32"
+        for metric, gate in bounds(situation).items()
+    ]
     assert pairs
     for strict, loose in pairs:
         assert strict.bound <= loose.bound if strict.relation != "at_least" else strict.bound >= loose.bound
@@ -102,7 +152,7 @@ def test_bfloat16_is_no_stricter_than_float32() -> None:
         pytest.param("unseen = []", "unseen = []\ncolour = 1", "unknown key 'colour'", id="unknown key of a gate"),
         pytest.param('evidence = "a count"', "", "key 'evidence' is missing", id="no evidence"),
         pytest.param('relation = "at_most"', 'relation = "about"', "unknown value", id="unknown relation"),
-        pytest.param('across_stacks = "no"', 'across_stacks = "yes"', "unknown value", id="unknown side"),
+        pytest.param('    "own_stack",', '    "own_house",', "unknown value", id="unknown reach"),
         pytest.param('    "write",', '    "wrote",', "unknown value", id="unknown kind"),
         pytest.param("bound = 0.05", 'bound = "0.05"', "wrong type", id="a bound that is no number"),
         pytest.param("bound = 0.05", "bound = true", "wrong type", id="a bound that is a flag"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.judging.gates import Gate, GateTable, load_gates
-from harness.judging.judge import judge
+from harness.judging.judge import judge, situation_of
 from harness.metrics import measure_all
 from harness.metrics.observed import Observed
 from harness.records.jobs import Crash
@@ -149,12 +150,39 @@ def test_gates_stand_for_their_kind_and_dtype_alone() -> None:
 
 def test_across_stacks_what_does_not_carry_is_shown_and_fails_nothing() -> None:
     """The same divergence in bfloat16: it fails a route within one stack, and confirms nothing across two."""
-    within = make_read(case=make_case(dtype="bfloat16"), reloaded=make_outputs(make_logits(3)))
+    trained = make_outputs(make_logits(2))
+    reloaded = replace(trained, logits_BTV=make_logits(3))  # beyond all stages, which carry everywhere
+    within = make_read(case=make_case(dtype="bfloat16"), trained=trained, reloaded=reloaded)
     across = answered(within, stack="jax_stacked")
     found = [judge(observed, measure_all(observed), load_gates()) for observed in (within, across)]
     assert ["FAIL", "PASS"] == [each.verdict for each in found]
     checks = [next(c for c in each.checks if c.metric == "kl_ratio_equal_routing") for each in found]
     assert [("FAIL", True), ("FAIL", False)] == [(check.verdict, check.carries) for check in checks]
+
+
+def test_an_adapter_that_its_own_row_reloads_has_no_noise() -> None:
+    """In bfloat16 the same small difference passes further away, and of a merge; and none at all passes everywhere."""
+    trained = make_outputs(make_logits(2))
+    off = replace(trained, logits_BTV=trained.logits_BTV * np.float32(1 + 1e-3))
+    case = make_case(dtype="bfloat16")
+    for form, is_own_row, expected in (("lora", True, "FAIL"), ("lora", False, "PASS"), ("merged", True, "PASS")):
+        route = make_read(case=case, form=form, is_own_row=is_own_row)
+        for observed, verdict in ((route, "PASS"), (replace(route, reloaded=off), expected)):
+            assert verdict == judge(observed, measure_all(observed), load_gates()).verdict
+
+
+def test_across_stacks_a_stage_that_is_off_fails() -> None:
+    """What hurts a position is seen in bfloat16 too, where its router chooses otherwise and the ratio leaves it out."""
+    stage = make_outputs(make_logits(2)).stages["layers.0"]
+    trained = make_outputs(make_logits(2), stages={"layers.0.self_attn": stage, "layers.0": stage})
+    routing = trained.routing_MBTK.copy()
+    routing[0, :, 1:] += 1
+    reloaded = replace(trained, stages=dict.fromkeys(trained.stages, 2 * stage), routing_MBTK=routing)
+    route = make_read(case=make_case(dtype="bfloat16"), trained=trained, reloaded=reloaded)
+    for observed in (route, answered(route, stack="jax_stacked")):
+        found = judge(observed, measure_all(observed), load_gates())
+        assert "FAIL" == found.verdict
+        assert "stage_error_max" in {check.metric for check in found.checks if check.verdict == "FAIL"}
 
 
 def test_across_stacks_the_weights_still_fail_and_float32_is_judged_as_ever() -> None:
@@ -223,8 +251,7 @@ def test_nothing_compared_never_passes(data: st.DataObject) -> None:
     """Whichever measurements that carry the verdict are missing or of nothing, however many: it is not PASS."""
     observed = REAL[data.draw(st.sampled_from(sorted(REAL)))]
     measurements = {measurement.metric: measurement for measurement in measure_all(observed)}
-    kind = "read" if observed.form else "write"
-    gates = load_gates().of(kind, observed.case.dtype, across_stacks=observed.across_stacks)
+    gates = load_gates().of(situation_of(observed))
     carried = {gate.metric for gate in gates if gate.carries or gate.power} & set(measurements)
     for metric in data.draw(st.sets(st.sampled_from(sorted(carried)), min_size=1)):
         spoil: Callable[[Measurement], Measurement] = data.draw(st.sampled_from([emptied, lost]))

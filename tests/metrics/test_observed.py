@@ -45,14 +45,15 @@ def test_outputs_come_back_as_they_were_stored(tmp_path: Path, family: object) -
 @pytest.mark.parametrize(
     ("observed", "expected"),
     [
-        pytest.param(make_read(), False, id="within one stack"),
-        pytest.param(answered(make_read(), stack="jax_stacked"), True, id="from PEFT to the other"),
-        pytest.param(make_write(), False, id="a write"),
+        pytest.param(make_read(is_own_row=True), "own_row", id="the row that wrote"),
+        pytest.param(make_read(), "own_stack", id="another row"),
+        pytest.param(answered(make_read(), stack="jax_stacked"), "other_stack", id="from PEFT to the other"),
+        pytest.param(make_write(), "", id="a write"),
     ],
 )
-def test_a_route_is_across_stacks_where_its_cells_are(observed: Observed, expected: bool) -> None:
-    """By what the two answers say of the stack that gave them."""
-    assert expected == observed.across_stacks
+def test_a_route_knows_how_far_it_goes(observed: Observed, expected: str) -> None:
+    """By the rows, and by what the two answers say of the stack that gave them."""
+    assert expected == observed.reach
 
 
 def test_adapters_of_different_dialects_lie_apart() -> None:
@@ -100,12 +101,14 @@ def test_observations_are_put_together_from_both_artifacts(tmp_path: Path) -> No
     write, read = make_write(), make_read(form="lora")
     written_directory, directory = save(write, tmp_path / "write"), save(read, tmp_path / "read")
     written = observed_write(write.case, MOE, write.answer, written_directory)
-    found = observed_read(read.case, MOE, "lora", read.answer, directory, write.answer, written_directory)
+    found = observed_read(
+        read.case, MOE, "lora", read.answer, directory, write.answer, written_directory, is_own_row=True
+    )
     assert (True, True, False) == (written.base is not None, written.trained is not None, written.reloaded is not None)
     assert (found.base, found.trained) == (written.base, written.trained)
     assert found.reloaded is not None
     assert found.weights is not None
-    assert ("", "lora") == (written.form, found.form)
+    assert ("", "lora", "own_row") == (written.form, found.form, found.reach)
     assert found.written is write.answer
 
 

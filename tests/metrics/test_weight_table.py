@@ -116,6 +116,16 @@ def test_rows_are_the_bases_tensors_and_the_rest_is_unexpected() -> None:
     assert ["a", "z"] == table.unexpected.tolist()
 
 
+def test_dtypes_are_base_s_and_those_that_were_stored() -> None:
+    """Nothing where nothing was stored."""
+    base = {"w": ("float32", BASE), "v": ("bfloat16", BASE)}
+    table = compare_weights(base, {}, {"w": BASE}, stored=True, dtypes={"w": "bfloat16"})
+    assert [("float32", "bfloat16"), ("bfloat16", "")] == list(
+        zip(table.base_dtype.tolist(), table.stored_dtype.tolist(), strict=True)
+    )
+    assert ["", ""] == compare_weights(base, {}, {"w": BASE}, stored=False).stored_dtype.tolist()
+
+
 def test_values_may_be_loaded_one_at_a_time() -> None:
     """A function stands for the values that it gives."""
     loaders: dict[str, Callable[[], np.ndarray]] = {"w": lambda: BASE + DELTA}

@@ -37,6 +37,27 @@ def changed(tmp_path: Path, name: str, edit: Callable[[dict[str, Any]], object])
 
 
 @pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("config.json", "config.json"),
+        ("generation_config.json", "generation_config.json"),
+        ("tokenizer.json", "tokenizer"),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "{", "[]", '"text"', "null", "[" * 100_000], ids=lambda text: text[:5])
+def test_a_file_that_cannot_be_read_is_a_field_of_its_name(tmp_path: Path, name: str, field: str, text: str) -> None:
+    """What a stack saved ends no job of ours, whatever it is; the other files are compared."""
+    saved = write(tmp_path / "saved", FILES)
+    (saved / name).write_text(text, encoding="utf-8")
+    found = compare_companions(write(tmp_path / "base", FILES), saved, ALIASES)
+    told = {each.name for each in found if each.expected != each.got}
+    assert told
+    # A configuration without any field says so of each.
+    assert told <= {field, *(ALIASES if name == "config.json" else ())}
+    assert len(found) > len(told)
+
+
+@pytest.mark.parametrize(
     ("name", "edit", "expected"),
     [
         pytest.param("config.json", lambda c: None, {}, id="nothing"),

@@ -11,7 +11,7 @@ FAULT = Fault(
     source="unslothai/unsloth-zoo#647: layouts told by shapes (seeds 003); measured: docs/facts.md, with 2I == H",
     place="stack",
     cases=("qwen3-float32-loop-square_attention", "qwen3-bfloat16-loop-square_attention"),
-    names={"write": "delta_wrong_values", "merged": "delta_wrong_values", "verify": "delta_wrong_layout"},
+    names={"write": "delta_wrong_layout", "merged": "delta_wrong_layout", "verify": "delta_wrong_layout"},
 )
 
 
