@@ -33,7 +33,7 @@ def plan_calibration(
         for seed in range(1, num_seeds + 1):
             twin = case if seed == case.seed else replace(case, name=f"{case.name}-seed{seed}", seed=seed)
             clean += [
-                _clean(twin, catalogue, cell, cells, variations)
+                _clean(twin, case, catalogue, cell, cells, variations)
                 for cell in cells
                 if cell.stack in case.stacks
                 and applies(case, catalogue.families[case.family], cell.stack, cell.versions) is None
@@ -43,8 +43,14 @@ def plan_calibration(
 
 
 def _clean(
-    case: Case, catalogue: Catalogue, writer: PlanCell, cells: Sequence[PlanCell], variations: Sequence[str]
+    case: Case,
+    declared: Case,
+    catalogue: Catalogue,
+    writer: PlanCell,
+    cells: Sequence[PlanCell],
+    variations: Sequence[str],
 ) -> Planned:
+    """`case` is `declared` with another seed: what is known to break of that one breaks of both, and is no noise."""
     family = catalogue.families[case.family]
     write = PlannedWrite(case=case, family=family, cell=writer.name)
     reads = [
@@ -53,6 +59,7 @@ def _clean(
         if applies(replace(case, stacks=(reader.stack,)), family, reader.stack, reader.versions) is None
         for form, dialect in routes_of(case, family, writer.stack)
     ]
+    reads = [read for read in reads if replace(read, case=declared).id not in catalogue.known]
     own = [read for read in reads if read.reader == writer.name and writer.stack == VARIED]
     varied = [replace(read, strike=Strike(fault=name, seed=case.seed)) for read in own for name in variations]
     return Planned(fault="", write=write, reads=(*reads, *varied))

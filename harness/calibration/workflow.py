@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,20 +15,24 @@ from harness.calibration.policy import Policy, load_policy
 from harness.calibration.samples import Sample, samples_of
 from harness.calibration.table import render
 from harness.cells.records import Progress as CellProgress
-from harness.execution.outcome import Execution, Progress
+from harness.errors import CaseError
+from harness.execution.outcome import Progress
 from harness.faults.catalogue import load_faults
-from harness.faults.planning import Planned
+from harness.faults.checking import results_of, to_check
 from harness.planning.expand import PlanCell
-from harness.records.faults import Fault
+from harness.records.faults import Check, Fault
 from harness.records.results import Result
 from harness.runs.prepared import execute_in, prepare
 from harness.runs.request import Catalogue
-from harness.runs.results import Context, ended_of, read_result, write_result
+from harness.runs.results import Context
+from harness.runs.side_by_side import side_by_side
 
 ROWS = ("r1", "jax")
 """What is calibrated: the reference row of each stack."""
 DEVICE = "cpu"
 VARIATIONS = "cases.variations"
+MEASURING_S = 0.1
+"""What the results of one write and its reads take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +75,13 @@ def calibrate(
     writes, reads = (planned.write for planned in jobs), (read for planned in jobs for read in planned.reads)
     execution = execute_in(prepared, writes, reads, progress)
     context = Context(out=prepared.store.out, known=catalogue.known, today=today)
-    stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
-    quiet = [sample for planned in clean for sample in _samples(planned, None, execution, context, stacks)]
+    tasks = [to_check(planned, execution, context) for planned in jobs]
+    found = side_by_side(results_of, tasks, task_s=MEASURING_S)
+    quiet = [sample for results in found[: len(clean)] for sample in _quiet(results, catalogue)]
     loud = [
-        sample for planned in struck for sample in _samples(planned, faults[planned.fault], execution, context, stacks)
+        sample
+        for planned, results in zip(struck, found[len(clean) :], strict=True)
+        for sample in _loud(planned.fault, faults[planned.fault], results, catalogue)
     ]
     gates = tuple((policy, place(policy, quiet, loud)) for policy in load_policy())
     text = render(
@@ -93,22 +100,26 @@ def calibrate(
     )
 
 
-def _samples(
-    planned: Planned, fault: Fault | None, execution: Execution, context: Context, stacks: Mapping[str, str]
-) -> Iterator[Sample]:
-    """The numbers of one write and its reads: of a fault, those of the checks that must catch it."""
-    name = planned.fault
-    for result, check in _results(planned, execution, context):
-        # A clean result that is declared to break is no noise.
-        if (fault is None and result.disposition == "known") or (fault is not None and check not in fault.names):
-            continue
-        across = result.kind == "read" and stacks[result.writer] != stacks[result.reader]
-        yield from samples_of(result, name, across_stacks=across)
+def _quiet(results: Iterable[tuple[Check, Result]], catalogue: Catalogue) -> Iterator[Sample]:
+    """The numbers of a clean write and its reads. Raises CaseError where there are none."""
+    for _, result in results:
+        if result.judgement.verdict == "ERROR":
+            raise CaseError(
+                "a clean result has no numbers",
+                where=result.id,
+                got=result.judgement.cause,
+                next_step=f"See why: {result.rerun}",
+            )
+        yield from samples_of(result, "", across_stacks=_is_across(result, catalogue))
 
 
-def _results(planned: Planned, execution: Execution, context: Context) -> Sequence[tuple[Result, str]]:
-    write = execution.writes[planned.write.id]
-    results = [(write_result(planned.write, ended_of(write), context), "write")]
-    for read in planned.reads:
-        results.append((read_result(read, ended_of(execution.reads[read.id], write), context), read.form))
-    return results
+def _loud(name: str, fault: Fault, results: Iterable[tuple[Check, Result]], catalogue: Catalogue) -> Iterator[Sample]:
+    """The numbers of a fault, in the results of the checks that must catch it."""
+    for check, result in results:
+        if check in fault.names:
+            yield from samples_of(result, name, across_stacks=_is_across(result, catalogue))
+
+
+def _is_across(result: Result, catalogue: Catalogue) -> bool:
+    stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
+    return result.kind == "read" and stacks[result.writer] != stacks[result.reader]

@@ -59,18 +59,24 @@ def to_check(planned: Planned, execution: Execution, context: Context) -> ToChec
     )
 
 
+def results_of(ended: ToCheck) -> list[tuple[Check, Result]]:
+    """The judged results of one write and its reads, each with the check that it is."""
+    planned, write = ended.planned, ended.write
+    return [
+        ("write", write_result(planned.write, ended_of(write), ended.context)),
+        *(
+            (read.form, read_result(read, ended_of(outcome, write), ended.context))
+            for read, outcome in zip(planned.reads, ended.reads, strict=True)
+        ),
+    ]
+
+
 def said_of(ended: ToCheck) -> list[Said]:
     """Every check of one write and its reads; the write that a struck read is of is clean, and another's business."""
-    planned, write, context = ended.planned, ended.write, ended.context
-    said = []
-    is_of_reads = any(read.strike for read in planned.reads)
-    if not is_of_reads:
-        said.append(_judged("write", write_result(planned.write, ended_of(write), context)))
-    for read, outcome in zip(planned.reads, ended.reads, strict=True):
-        said.append(_judged(read.form, read_result(read, ended_of(outcome, write), context)))
-    if not is_of_reads:
-        said += _verified(planned.write.id, write, ended.base)
-    return said
+    said = [_judged(check, result) for check, result in results_of(ended)]
+    if any(read.strike for read in ended.planned.reads):
+        return said[1:]
+    return [*said, *_verified(ended.planned.write.id, ended.write, ended.base)]
 
 
 def _judged(check: Check, result: Result) -> Said:
