@@ -47,6 +47,11 @@ def cell_environment(*, scratch: Path, code: Path, environ: Mapping[str, str] | 
         "XLA_FLAGS": " ".join([*_XLA_FLAGS, environ.get("XLA_FLAGS", "")]).strip(),  # the last word is the user's
         # The CPU, on which tolerances were measured, also where a machine has more; unless somebody says otherwise.
         "JAX_PLATFORMS": environ.get("JAX_PLATFORMS", "cpu"),
+        # Each job traces its programs anew, and most have been compiled for an earlier one. Relative, so it is in the
+        # folder that a process runs in: the engine gives each its own, and nothing that is compiled outlives it.
+        "JAX_COMPILATION_CACHE_DIR": "compiled",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "PYTHONNOUSERSITE": "1",
         # Sets of names iterate in one order, so that what is saved is the same each time.
         "PYTHONHASHSEED": "0",

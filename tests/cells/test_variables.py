@@ -29,6 +29,14 @@ def test_jax_is_held_to_one_thread_of_the_cpu_and_can_be_told_otherwise(tmp_path
     assert [*plain["XLA_FLAGS"].split(), *told["XLA_FLAGS"].split()] == variables["XLA_FLAGS"].split()
 
 
+def test_what_jax_compiles_is_kept_for_as_long_as_the_process(tmp_path: Path) -> None:
+    """In the folder that the process runs in, whatever the user's own is: of it nothing is taken, and nothing left."""
+    variables = cell_environment(scratch=tmp_path, code=tmp_path, environ={"JAX_COMPILATION_CACHE_DIR": "/x"})
+    folder = Path(variables["JAX_COMPILATION_CACHE_DIR"])
+    assert not folder.is_absolute()
+    assert [folder.name] == list(folder.parts)
+
+
 def test_what_was_set_for_others_does_not_reach_a_cell(tmp_path: Path) -> None:
     """A user's settings and secrets stay outside; the path, the language and the temporary folder come along."""
     kept = {"PATH": "/bin", "LANG": "en_GB.UTF-8", "TMPDIR": "/var/tmp"}
