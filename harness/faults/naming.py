@@ -12,6 +12,7 @@ from harness.records.results import Finding
 
 OF_KEYS = frozenset({"adapter_key_unmatched"})
 """Kinds that say something of a name in the adapter's file, which need not be any tensor's of the model."""
+GENERATION = "generation_config."
 SYMPTOM = "logits_differ"
 """A kind that names no tensors."""
 
@@ -21,7 +22,7 @@ def unnamed(kind: str, hit: Hit, findings: Sequence[Finding], table: Mapping[str
     found = [finding for finding in findings if finding.kind == kind]
     if not found:
         return f"expected {kind}, got {', '.join(sorted({finding.kind for finding in findings})) or 'nothing'}"
-    if hit.field and not any(_says(finding, hit.field) for finding in found):
+    if hit.field and not any(_says_field(finding, hit.field) for finding in found):
         return f"expected the field {hit.field}, got {_places(found)}"
     if hit.file and not any(_says(finding, PurePosixPath(hit.file).name) for finding in found):
         return f"expected the file {hit.file}, got {_places(found)}"
@@ -39,6 +40,12 @@ def _unnamed_stage(tensors: Sequence[str], found: Sequence[Finding], table: Mapp
         if stage and finding.where.layer == first and any(f".{stage}." in f".{name}" for name in tensors):
             return ""
     return f"expected a stage of layer {first} with {tensors[0]}, got {[finding.got for finding in found]}"
+
+
+def _says_field(finding: Finding, field: str) -> bool:
+    """Fields of the generation settings are told by that name, or as a field of that file."""
+    name = field.removeprefix(GENERATION)
+    return _says(finding, field) or (name != field and _says(finding, f"{GENERATION}json") and _says(finding, name))
 
 
 def _says(finding: Finding, name: str) -> bool:

@@ -119,6 +119,16 @@ def test_a_field_and_a_file_are_named_by_themselves() -> None:
     assert unnamed("config_mismatch", Hit(file="generation_config.json"), [said], {}) != ""
 
 
+def test_a_field_of_the_generation_settings_is_named_by_either_name() -> None:
+    """The judge calls it by the file's name, `verify` says of which file it is a field."""
+    hit = Hit(field="generation_config.temperature")
+    kind = "generation_config_changed"
+    for message in ("generation_config.temperature came back as 1", "temperature of generation_config.json is 1"):
+        assert unnamed(kind, hit, [finding(kind=kind, where=Location(), message=message)], {}) == ""
+    for message in ("temperature of config.json is 1", "top_p of generation_config.json is 1", "temperature is 1"):
+        assert unnamed(kind, hit, [finding(kind=kind, where=Location(), message=message)], {}) != ""
+
+
 def test_what_hit_nothing_in_particular_is_named_by_its_kind() -> None:
     """A training that learnt nothing has no place."""
     assert unnamed("no_signal", Hit(), [finding(kind="no_signal", where=Location())], {}) == ""
