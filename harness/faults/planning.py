@@ -38,20 +38,19 @@ def plan_faults(
     """
     cases = {case.name: case for case in (*catalogue.cases, *catalogue.fault_cases)}
     stacks = {cell.name: cell.stack for cell in catalogue.matrix.cells}
-    struck, used = [], dict[tuple[str, str], tuple[Case, str]]()
+    struck, used = [], dict[tuple[str, str, str], Case]()
     for name, fault in faults.items():
         for case_name in fault.cases:
             case = changed(cases[case_name], fault)
             if not wanted(f"{name} {case.name}"):
                 continue
-            used[case.name, fault.row] = case, fault.clean
+            used[case.name, fault.row, fault.clean] = case
             family, stack = catalogue.families[case.family], stacks[fault.row]
             struck.append(_struck(name, fault, case, family, stack, seed))
     controls = [
-        _clean(case, catalogue.families[case.family], row, stacks[row], clean)
-        for (_, row), (case, clean) in used.items()
+        _clean(case, catalogue.families[case.family], row, stacks[row], clean) for (_, row, clean), case in used.items()
     ]
-    passing = [(row, case) for (_, row), (case, clean) in used.items() if clean == "PASS"]
+    passing = [(row, case) for (_, row, clean), case in used.items() if clean == "PASS"]
     for number, (row, case) in zip(range(num_controls), cycle(passing), strict=False):
         other_seed = FIRST_CONTROL_SEED + number
         twin = replace(case, name=f"{case.name}-seed{other_seed}", seed=other_seed)

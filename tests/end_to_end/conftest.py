@@ -71,14 +71,14 @@ def run_command(out: Path, *results: str) -> list[str]:
     return [sys.executable, "-m", "harness.cli.main", "run", *options]
 
 
-def start(command: list[str], environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """`command` as a process, in the repository's root."""
+def start(command: list[str], environment: Mapping[str, str] | None = None, root: Path = ROOT) -> subprocess.Popen[str]:
+    """`command` as a process, in the repository's root or that of a copy."""
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=ROOT,
+        cwd=root,
         env=dict(os.environ if environment is None else environment),
     )
 

@@ -6,6 +6,8 @@ All of them are `nox -s faults`.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from harness import codec
 from harness.records.faults import CHECKS, KillMatrix
 from harness.runs.newest_faults import newest_faults
 from reports import schema
-from tests.end_to_end.conftest import NewOut, start
+from tests.end_to_end.conftest import ROOT, NewOut, start
 
 pytestmark = pytest.mark.registry
 
@@ -54,6 +56,46 @@ def test_faults_are_caught_and_named_and_clean_runs_are_not(new_out: NewOut) -> 
         assert newest is not None
         assert matrix.run_id == newest.run_id
     assert hits[0] != hits[1]
+
+
+NEW = """
+from cases.injecting import Scene
+from harness.records.faults import Fault
+
+FAULT = Fault(
+    what="Somebody's new fault.", source="this test", place="artifact", only="a test needs one", {more}
+    cases=("qwen3-float32-loop",), names={{"merged": "delta_missing", "verify": "delta_missing"}},
+)
+
+
+def strike(scene: Scene) -> None:
+    \"\"\"Says that a tensor is hit, and does this to it.\"\"\"
+    name = scene.pick(scene.tensors("attention"))
+    {does}
+"""
+UNSEEN = NEW.format(more="", does="scene.hits(name)")
+WITHOUT_A_CLEAN_TWIN = NEW.format(more='clean="INCONCLUSIVE",', does="scene.left_as_base(name)")
+
+
+def test_a_new_fault_that_no_check_catches_or_whose_clean_twin_fails_is_refused(
+    new_out: NewOut, tmp_path: Path
+) -> None:
+    """The first changes nothing. The second's clean twin passes, where it says that nothing could be told of it."""
+    for package in ("harness", "cases", "reference", "reports"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "out"))
+    for name, text in {"unseen": UNSEEN, "twinless": WITHOUT_A_CLEAN_TWIN}.items():
+        (tmp_path / f"cases/faults/merging/{name}.py").write_text(text)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    process = start(command(new_out(), "-k", "unseen or twinless"), environment, root=tmp_path)
+    said, told = process.communicate(timeout=600)
+    matrix = codec.decode(KillMatrix, json.loads(said), where=told)
+    assert (1, 2, 2) == (process.returncode, matrix.num_faults, matrix.num_controls)
+    by_name = {fault.name: fault for fault in matrix.faults}
+    assert ((), False) == (by_name["unseen"].caught_by, by_name["unseen"].is_caught)
+    assert by_name["twinless"].is_caught  # the fault itself is seen
+    assert 1 == matrix.num_false_alarms
+    [alarms] = [control.alarms for control in matrix.controls if control.alarms]
+    assert any("PASS" in alarm and "expected INCONCLUSIVE" in alarm for alarm in alarms)
 
 
 def test_an_expression_that_no_fault_matches_is_bad_usage(tmp_path: Path) -> None:
