@@ -25,6 +25,7 @@ def strike(scene: Scene) -> None:
                 logits_BTV=outputs.logits_BTV[back],
                 routing_MBTK=outputs.routing_MBTK[:, back],
                 stages={name: values[back] for name, values in outputs.stages.items()},
+                sequences_BT=tokens.sequences_BT,
             )
 
         return observe

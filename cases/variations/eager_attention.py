@@ -16,4 +16,4 @@ def strike(scene: Scene) -> None:
 
         return load
 
-    scene.patch("transformers.models.auto.auto_factory:_BaseAutoModelClass.from_pretrained", eager)
+    scene.patch("transformers:AutoModelForCausalLM.from_pretrained", eager)

@@ -10,7 +10,7 @@ from harness.calibration.policy import Policy
 from harness.calibration.samples import Sample, concerning
 from harness.errors import CaseError
 
-APART = 3.0
+APART = 10.0
 """How many times the noise a fault's value must be to be one that this metric can tell."""
 LEAST_NOISE = 1e-16
 """What a metric that has shown no noise at all may have, relative to 1."""
@@ -90,7 +90,7 @@ def _passes(policy: Policy, value: float, bound: float) -> bool:
 
 
 def _between(policy: Policy, worst: float | None, nearest: Sample | None) -> float:
-    """The geometric middle, on one digit, rounded towards the noise. Without a fault beyond: three times the noise."""
+    """The geometric middle, on two digits, rounded towards the noise. Without a fault beyond: APART of the noise."""
     assert worst is not None
     noise = max(worst, LEAST_NOISE)
     if nearest is None:
@@ -100,5 +100,5 @@ def _between(policy: Policy, worst: float | None, nearest: Sample | None) -> flo
 
 
 def _rounded(value: float, towards: Callable[[float], int]) -> float:
-    digit = 10.0 ** math.floor(math.log10(value))
-    return float(f"{towards(value / digit) * digit:.0e}")
+    digit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{towards(value / digit) * digit:.1e}")

@@ -25,6 +25,7 @@ class Policy(Scope):
     carries: bool = True
     optional: bool = False
     power: bool = False
+    of_signal: bool = False
     bound: float | None = None
     """Given where no measurement places it: 0 of a count, the floor of the signal, the margin of a tie."""
     evidence: str

@@ -50,6 +50,7 @@ def _gate(policy: Policy, placed: Placed) -> dict[str, Any]:
         "carries": placed.carries,
         "optional": policy.optional,
         "power": policy.power,
+        "of_signal": policy.of_signal,
         "noise": placed.noise,
         "num_clean": placed.num_clean,
         "nearest": placed.nearest,

@@ -89,6 +89,8 @@ class Gate(Scope):
     """True for what some models do not have (routing, experts). Any other gate that carries must find its metric."""
     power: bool = False
     """True: the signal. Below the bound nothing can be told, so the verdict is INCONCLUSIVE, not FAIL."""
+    of_signal: bool = False
+    """True: a ratio to the signal. Where that is below its floor, there is nothing for it to be a ratio of."""
     noise: float | None = None
     """The worst of the clean results (of `all`: how many were not equal); None where there were none."""
     num_clean: int

@@ -17,7 +17,10 @@ def judge(observed: Observed, measurements: Sequence[Measurement], table: GateTa
     """Apply every gate that concerns this write or route, name what is wrong, and give the verdict."""
     gates = table.of(situation_of(observed))
     by_metric = {measurement.metric: measurement for measurement in measurements}
-    checks = tuple(_check(gate, by_metric[gate.metric], by_metric) for gate in gates if gate.metric in by_metric)
+    is_weak = any(_is_below(gate, by_metric.get(gate.metric)) for gate in gates if gate.power)
+    checks = tuple(
+        _check(gate, by_metric[gate.metric], by_metric, is_weak=is_weak) for gate in gates if gate.metric in by_metric
+    )
     verdict = _verdict(observed, checks, gates)
     if verdict == "PASS":
         return Judgement(verdict=verdict, cause="", checks=checks, findings=())
@@ -43,9 +46,16 @@ def _verdict(observed: Observed, checks: Sequence[Check], gates: Sequence[Gate])
     return "PASS"
 
 
-def _check(gate: Gate, measurement: Measurement, by_metric: dict[str, Measurement]) -> Check:
+def _is_below(gate: Gate, measurement: Measurement | None) -> bool:
+    return isinstance(measurement, Measured) and measurement.value < gate.bound
+
+
+def _check(gate: Gate, measurement: Measurement, by_metric: dict[str, Measurement], *, is_weak: bool) -> Check:
     if isinstance(measurement, Missing):
         return _inconclusive(gate, None, 0, measurement.reason)
+    if gate.of_signal and is_weak:
+        text = f"{measurement.value:.3g} {measurement.unit} of a signal that is too weak"
+        return _inconclusive(gate, measurement.value, measurement.num_compared, text)
     if measurement.num_compared == 0:
         return _inconclusive(gate, measurement.value, 0, "nothing was compared")
     passed = _passes(gate, measurement, by_metric)

@@ -31,7 +31,7 @@ def sample(value: float, fault: str = "", **changes: Any) -> Sample:
 
 
 def test_the_gate_is_in_the_middle() -> None:
-    """Geometrically, on one digit, towards the noise; the worst clean result counts, and the nearest fault."""
+    """Geometrically, on two digits, towards the noise; the worst clean result counts, and the nearest fault."""
     placed = place(MOST, [sample(1e-8), sample(4e-8)], [sample(1.0, "far"), sample(4e-2, "near")])
     assert (4e-5, 4e-8, 2) == (placed.bound, placed.noise, placed.num_clean)
     assert (4e-2, "near", True, ()) == (placed.nearest, placed.nearest_fault, placed.carries, placed.unseen)
@@ -61,7 +61,7 @@ def test_a_placed_gate_passes_what_is_clean_and_fails_the_fault(noise: float, fa
 def test_a_fault_within_the_noise_is_unseen_and_does_not_move_the_gate() -> None:
     """It is listed with who catches it; one that nobody catches is listed too."""
     clean = [sample(2e-4)]
-    seen = [sample(2e-3, "expert")]
+    seen = [sample(2e-2, "expert")]
     alone = place(MOST, clean, seen)
     hidden = [sample(1e-4, "scale", caught_by=("weights", "counts")), sample(1e-5, "lost")]
     placed = place(MOST, clean, [*seen, *hidden])

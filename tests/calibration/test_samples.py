@@ -16,7 +16,7 @@ from harness.runs.results import Context, Ended, read_result
 from tests.observations import MOE, make_case
 
 READ = PlannedRead(case=make_case(), family=MOE, writer="r1", reader="r1", form="lora")
-VARIED = Strike(fault="two_threads", seed=1)
+VARIED = Strike(fault="half_batches", seed=1)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ VARIED = Strike(fault="two_threads", seed=1)
         pytest.param(replace(READ, reader="r2"), "", False, "own_stack", id="another row"),
         pytest.param(replace(READ, reader="jax"), "", True, "other_stack", id="another stack"),
         pytest.param(replace(READ, strike=VARIED), "", False, "own_stack", id="a variation is no longer the same"),
-        pytest.param(replace(READ, strike=VARIED), "two_threads", False, "own_row", id="a fault is where it is"),
+        pytest.param(replace(READ, strike=VARIED), "half_batches", False, "own_row", id="a fault is where it is"),
     ],
 )
 def test_a_sample_knows_how_far_it_went(

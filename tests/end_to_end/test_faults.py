@@ -9,16 +9,25 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 
+import cases.variations
+from cases.injecting import modules
 from harness import codec
+from harness.metrics.observed import RELOADED
 from harness.records.faults import CHECKS, KillMatrix
+from harness.records.jobs import PlannedRead, PlannedWrite, Strike
 from harness.runs.newest_faults import newest_faults
+from harness.runs.prepared import execute_in, prepare
+from harness.runs.request import Catalogue
+from harness.runs.results import Context, ended_of, read_result
 from reports import schema
-from tests.end_to_end.conftest import ROOT, NewOut, start
+from tests.end_to_end.conftest import ROOT, ROW, TODAY, NewOut, start
 
 pytestmark = pytest.mark.registry
 
@@ -104,3 +113,23 @@ def test_an_expression_that_no_fault_matches_is_bad_usage(tmp_path: Path) -> Non
     said, told = process.communicate(timeout=60)
     assert (2, "") == (process.returncode, said)
     assert "no fault matches -k" in told
+
+
+def test_a_variation_is_another_computation_of_the_same(new_out: NewOut, catalogue: Catalogue) -> None:
+    """Noise is measured with it: it passes, and attention without a fused kernel changes bits; batches need not."""
+    [case] = [case for case in catalogue.cases if case.name == "qwen3_moe-float32-loop"]
+    write = PlannedWrite(case=case, family=catalogue.families[case.family], cell=ROW)
+    plain = PlannedRead(case=case, family=write.family, writer=ROW, reader=ROW, form="lora", dialect="")
+    names = sorted(modules(cases.variations))
+    varied = [replace(plain, strike=Strike(fault=name, seed=1)) for name in names]
+    prepared = prepare("test", [ROW], catalogue.matrix, out=new_out(), today=TODAY, command="")
+    execution = execute_in(prepared, [write], [plain, *varied])
+    logits = {}
+    for read in (plain, *varied):
+        ended = ended_of(execution.reads[read.id], execution.writes[write.id])
+        context = Context(out=prepared.store.out, known={}, today=TODAY)
+        assert "PASS" == read_result(read, ended, context).judgement.verdict
+        assert ended.directory is not None
+        logits[read.id] = np.load(ended.directory / RELOADED)["logits"]
+    changed = {name for name, read in zip(names, varied, strict=True) if (logits[read.id] != logits[plain.id]).any()}
+    assert "eager_attention" in changed

@@ -56,7 +56,7 @@ def test_in_bfloat16_divergence_carries_nothing_across_stacks() -> None:
 
 def test_an_adapter_that_its_own_row_reloads_is_judged_as_in_float32() -> None:
     """Nothing of it is rounded and nothing is summed otherwise, so bfloat16 is no excuse; of a merge it is one."""
-    exact = {"kl_ratio_equal_routing": 1e-9, "weight_residual_max": 1e-4, "stage_error_max": 1e-5}
+    exact = {"kl_ratio_equal_routing": 1e-9, "weight_residual_max": 1e-4, "stage_error_max": 1e-4}
     lora, merged = (bounds(Situation("read", "bfloat16", form, "own_row")) for form in FORMS)
     assert exact == {name: lora[name].bound for name in exact}
     assert all(merged[name].bound > bound for name, bound in exact.items())

@@ -219,6 +219,22 @@ def test_an_inconclusive_check_says_why() -> None:
     assert {"no_signal", "not_measured"} & {finding.kind for finding in found.findings}
 
 
+def test_a_ratio_to_a_signal_that_is_too_weak_tells_nothing() -> None:
+    """Neither that all is well nor that it is not; what is no ratio still fails."""
+    table = table_of(gates=(SIGNAL, gate("carried", of_signal=True), gate("samples")))
+    observed = make_read()
+
+    def judged_of(signal: float, ratio: float, other: float) -> Judgement:
+        numbers = [number("signal", signal), number("carried", ratio), number("samples", other)]
+        return judge(observed, numbers, table)
+
+    assert ["PASS", "FAIL"] == [judged_of(0.7, ratio, 0.0).verdict for ratio in (0.1, 9.0)]
+    assert ["INCONCLUSIVE"] * 2 == [judged_of(0.1, ratio, 0.0).verdict for ratio in (0.1, 9.0)]
+    assert "FAIL" == judged_of(0.1, 9.0, 9.0).verdict
+    [check] = [check for check in judged_of(0.1, 9.0, 0.0).checks if check.metric == "carried"]
+    assert ("INCONCLUSIVE", 9.0, "9 things of a signal that is too weak") == (check.verdict, check.value, check.message)
+
+
 REAL = {
     f"{family.name} {dtype} {kind}": make(family, case=make_case(family, dtype=dtype))
     for family in (MOE, DENSE)
