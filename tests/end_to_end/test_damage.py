@@ -112,7 +112,7 @@ def test_what_is_edited_between_two_runs_is_caught_by_the_second(trained: Traine
     assert all(any(fault.is_told_by(finding) for finding in causes(results[merged])) for fault in damage.faults)
 
 
-def test_a_file_that_no_reload_looks_at_cannot_go_missing_unseen(trained: Trained, catalogue: Catalogue) -> None:
+def test_a_file_beside_the_weights_cannot_go_missing_unseen(trained: Trained, catalogue: Catalogue) -> None:
     """The generation config deleted after the write fails the merged route, although all it computes is right."""
     write, (lora, merged) = WRITES[0], routes(CASES[0])
     target = trained.targets[write]
@@ -124,7 +124,25 @@ def test_a_file_that_no_reload_looks_at_cannot_go_missing_unseen(trained: Traine
     assert {write: "FAIL", lora: "PASS", merged: "FAIL"} == {
         name: verdict for name, verdict in verdicts(report).items() if name in (write, lora, merged)
     }
-    assert CHANGED == next(result.judgement.cause for result in report.results if result.id == merged)
+    findings = next(result.judgement.findings for result in report.results if result.id == merged)
+    assert ["changed on disk after it was written: merged/generation_config.json"] == [
+        finding.message for finding in findings if finding.kind == CHANGED
+    ]
+
+
+def test_a_file_that_no_reload_looks_at_cannot_go_missing_unseen(trained: Trained, catalogue: Catalogue) -> None:
+    """PEFT's model card deleted after the write fails the route of the adapter, which computes as it did."""
+    write, (lora, merged) = WRITES[0], routes(CASES[0])
+    target = trained.targets[write]
+
+    with restored([target.directory]):
+        (target.directory / "adapter" / "README.md").unlink()
+        report = run(request(trained.out), catalogue)
+
+    assert {write: "FAIL", lora: "FAIL", merged: "PASS"} == {
+        name: verdict for name, verdict in verdicts(report).items() if name in (write, lora, merged)
+    }
+    assert CHANGED == next(result.judgement.cause for result in report.results if result.id == lora)
 
 
 def request(out: Path) -> RunRequest:

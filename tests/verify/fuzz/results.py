@@ -34,13 +34,13 @@ def summary(results: Sequence[Result]) -> str:
     """What came of all."""
     verdicts = Counter(result.verdict for result in results)
     num_wrong = sum(bool(result.complaints) for result in results)
-    slowest = max(results, key=lambda result: result.duration_s)
+    slowest = max(results, key=lambda result: result.processor_s)
     largest = max(results, key=lambda result: result.growth_bytes)
     num_read, num_good = _num_read(results), verdicts[CONTAINS]
     lines = [
         f"{len(results)} damages: {num_wrong} answered wrongly; {num_read} could be read, {num_good} held the adapter",
         ", ".join(f"{verdict} {number}" for verdict, number in verdicts.most_common()),
-        f"slowest: {slowest.duration_s:.1f} s ({slowest.damages[-1]}, seed {slowest.seed})",
+        f"slowest: {slowest.processor_s:.1f} s ({slowest.damages[-1]}, seed {slowest.seed})",
         f"largest: {largest.growth_bytes / 2**20:.0f} MiB ({largest.damages[-1]}, seed {largest.seed})",
     ]
     by_damage = Counter(result.damages[-1] for result in results if result.complaints)

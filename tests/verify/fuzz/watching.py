@@ -108,6 +108,6 @@ def _ended(seed: int, only: str, end: str, limit_s: float) -> Result:
         text=end,
         alone="",
         complaints=(end,),
-        duration_s=limit_s,
+        processor_s=limit_s,
         growth_bytes=0,
     )
