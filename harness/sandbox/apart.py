@@ -1,0 +1,206 @@
+"""The process that runs what nobody trusts, one job after the other, each behind walls in a process of its own.
+
+`python -m harness.sandbox.apart`, asked in lines of JSON and answering in lines of JSON (`client.py`). It imports once
+what jobs need, and forks for each; never runs a job itself. Standard library only: it runs inside cells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import selectors
+import signal
+import sys
+import sysconfig
+import time
+import traceback
+from collections.abc import Callable, Collection
+from typing import Any
+
+from harness.sandbox import walls
+
+READY = "ready"
+MAX_SAID = 4000
+"""Bytes that are kept, the last, of what a job prints."""
+
+
+def main() -> None:
+    """Answer lines until there are no more. The first says what to import, and which function does the jobs."""
+    talk = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what imports print is no answer
+    setting = json.loads(sys.stdin.readline())
+    try:
+        walls.enter_own_pids()
+    except OSError as error:
+        _say(talk, {"how": "impossible", "why": f"{error}"})
+        return
+    child = os.fork()
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+    walls.die_with_parent()
+    try:
+        do = _function(setting["entry"])
+        for name in setting["preload"]:
+            importlib.import_module(name)
+    except Exception:  # noqa: BLE001 - a package may fail to be imported in any way
+        _say(talk, {"how": "impossible", "why": traceback.format_exc(limit=-3)[-MAX_SAID:]})
+        return
+    _say(talk, {"how": READY})
+    for line in sys.stdin:
+        _say(talk, _run(json.loads(line), do, setting["room"]))
+
+
+def _function(entry: str) -> Callable[[Any], Any]:
+    module, _, name = entry.partition(":")
+    found: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _say(talk: Any, answer: dict[str, Any]) -> None:
+    talk.write(json.dumps(answer) + "\n")
+    talk.flush()
+
+
+def _run(job: dict[str, Any], do: Callable[[Any], Any], room: str) -> dict[str, Any]:
+    pipes = {name: os.pipe() for name in ("answer", "said", "state")}
+    started = time.monotonic()
+    keeper = os.fork()
+    if not keeper:
+        job["limits"]["memory_bytes"] += _num_addresses()  # behind the walls nobody can see them
+        _keep(job, do, room, {name: write for name, (_, write) in pipes.items()})
+    for _, write in pipes.values():
+        os.close(write)
+    limits = job["limits"]
+    ends = {name: read for name, (read, _) in pipes.items()}
+    read, why = _read(ends, started + limits["time_s"], limits["answer_bytes"])
+    state = dict(line.split(" ", 1) for line in read["state"].decode("utf-8", "replace").splitlines() if " " in line)
+    if "pid" in state:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(state["pid"]), signal.SIGKILL)  # the first of its processes: all of them end
+    status = os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1])
+    for end in ends.values():
+        os.close(end)
+    told = {"said": read["said"][-MAX_SAID:].decode("utf-8", "replace"), "wall_s": time.monotonic() - started}
+    if "shut" not in state:
+        return {"how": "impossible", "why": state.get("error", "the walls could not be put up"), **told}
+    if why:
+        return {"how": why, "why": "", **told}
+    if not read["answer"]:
+        return {"how": "ended", "why": _name_of(status), **told}
+    return {"how": "answered", "answer": read["answer"].decode("utf-8", "replace"), "why": "", **told}
+
+
+def _read(ends: dict[str, int], deadline: float, most: int) -> tuple[dict[str, bytes], str]:
+    """What comes out of each pipe, and why reading stopped before their end: empty if it did not."""
+    read = dict.fromkeys(ends, b"")
+    with selectors.DefaultSelector() as selector:
+        for name, end in ends.items():
+            selector.register(end, selectors.EVENT_READ, name)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready or time.monotonic() > deadline:
+                return read, "timeout"
+            for key, _ in ready:
+                if got := os.read(key.fd, 65536):
+                    kept = read[key.data] + got
+                    read[key.data] = kept[-MAX_SAID:] if key.data == "said" else kept
+                else:
+                    selector.unregister(key.fd)
+            if len(read["answer"]) > most:
+                return read, "too_much"
+    return read, ""
+
+
+def _keep(job: dict[str, Any], do: Callable[[Any], Any], room: str, pipes: dict[str, int]) -> None:
+    """Put up the walls, have the job done behind them, and end as it ended. Does not return."""
+    try:
+        _close_all_but(set(pipes.values()))
+        limits = job["limits"]
+        walls.enter_room(room, [*_visible(), *job["visible"]], limits["scratch_bytes"])
+        worker = os.fork()
+        if not worker:
+            _work(job, do, pipes)
+        os.write(pipes["state"], f"pid {worker}\n".encode())
+        for end in pipes.values():
+            os.close(end)
+        status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
+        os._exit(status if status >= 0 else 128 - status)
+    except BaseException as error:  # noqa: BLE001 - whatever it was, nothing is run without walls
+        with contextlib.suppress(OSError):
+            os.write(pipes["state"], f"error {' '.join(str(error).split())}\n".encode())
+        os._exit(1)
+
+
+def _work(job: dict[str, Any], do: Callable[[Any], Any], pipes: dict[str, int]) -> None:
+    """The first process of its namespace. Does not return."""
+    limits = job["limits"]
+    answer, state = pipes["answer"], pipes["state"]
+    try:
+        walls.die_with_parent()
+        os.dup2(pipes["said"], 1)
+        os.dup2(pipes["said"], 2)
+        os.close(pipes["said"])
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        os.environ |= {"HOME": walls.SCRATCH, "TMPDIR": walls.SCRATCH}
+        walls.shut(
+            processor_s=int(limits["time_s"]) + 1,
+            memory_bytes=limits["memory_bytes"],
+            file_bytes=limits["scratch_bytes"],
+            num_files=limits["num_files"],
+        )
+        os.write(state, b"shut .\n")
+    except BaseException as error:  # noqa: BLE001 - as above
+        with contextlib.suppress(OSError):
+            os.write(state, f"error {' '.join(str(error).split())}\n".encode())
+        os._exit(1)
+    os.close(state)
+    status = 0
+    try:
+        _write_all(answer, json.dumps(do(job["request"])).encode())
+    except BaseException:  # noqa: BLE001 - it is told in what was said
+        status = 1
+        with contextlib.suppress(BaseException):
+            traceback.print_exc(limit=-4)
+    with contextlib.suppress(BaseException):  # what a job made of them
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def _close_all_but(kept: Collection[int]) -> None:
+    """What the process talks with, above all: whoever could write there could answer for it."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in kept:
+            with contextlib.suppress(OSError):  # what listed them is closed already
+                os.close(int(name))
+
+
+def _write_all(end: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(end, content) :]
+
+
+def _num_addresses() -> int:
+    """Bytes that this process has mapped."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGESIZE")
+
+
+def _visible() -> list[str]:
+    """What a Python needs to go on importing."""
+    paths = {sys.prefix, sys.base_prefix, sys.exec_prefix}
+    paths |= {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return [*sorted(paths), "/usr", "/lib", "/lib64", "/etc/ld.so.cache"]
+
+
+def _name_of(status: int) -> str:
+    if status > 128:
+        with contextlib.suppress(ValueError):
+            return f"killed by {signal.Signals(status - 128).name}"
+    return f"ended by itself, with status {status}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What gets out of the sandbox: nothing but an answer."""

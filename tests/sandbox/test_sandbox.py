@@ -1,0 +1,248 @@
+"""What a hostile job can do: waste its own time, and answer nonsense."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.sandbox.client import Limits, Outcome, Sandbox
+
+ENTRY = "tests.sandbox.jobs:do"
+SHORT = Limits(time_s=1.0, memory_bytes=2**28, scratch_bytes=2**20, answer_bytes=10_000)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One process for all: none of its jobs may harm the next."""
+    with Sandbox(sys.executable, ENTRY) as opened:
+        yield opened
+
+
+def run(sandbox: Sandbox, source: str, **more: object) -> Outcome:
+    """What comes of a source."""
+    return sandbox.run({"source": source, **more}, limits=SHORT)
+
+
+def attempt(sandbox: Sandbox, source: str) -> str:
+    """What one statement raises; "done" if nothing."""
+    indented = source.replace("\n", "\n    ")
+    outcome = run(
+        sandbox, f"try:\n    {indented}\n    answer = 'done'\nexcept OSError as error:\n    answer = str(error)"
+    )
+    assert "answered" == outcome.how, outcome
+    return str(outcome.value)
+
+
+def test_what_is_answered_comes_back(sandbox: Sandbox) -> None:
+    """As JSON has it, with what was printed."""
+    outcome = run(sandbox, "print('to people'); answer = [given * 2, {'a': None}, 'é']", given=21)
+    assert ("answered", [42, {"a": None}, "é"], "to people\n") == (outcome.how, outcome.value, outcome.said)
+
+
+def test_the_process_is_the_first_of_its_own(sandbox: Sandbox) -> None:
+    """And sees no other: no /proc."""
+    assert [1, False] == run(sandbox, "import os; answer = [os.getpid(), os.path.exists('/proc/1')]").value
+
+
+@pytest.mark.parametrize(
+    ("source", "how", "why"),
+    [
+        pytest.param("import os; os._exit(0)", "ended", "by itself, with status 0", id="exits with 0"),
+        pytest.param("raise SystemExit(0)", "ended", "status 1", id="exits"),
+        pytest.param("raise KeyError('model')", "ended", "status 1", id="raises"),
+        pytest.param("while True: pass", "timeout", "", id="loops"),
+        pytest.param("import time; time.sleep(60)", "timeout", "", id="sleeps"),
+        pytest.param("answer = 'held' * 10_000", "too_much", "", id="says too much"),
+        pytest.param("import os\nfor end in range(3, 20):\n  try: os.write(end, b'held')\n  except OSError: pass\n"
+                     "os._exit(0)", "unreadable", "no JSON", id="writes to every pipe"),
+        pytest.param("import os, signal; os.kill(os.getpid(), signal.SIGKILL)\nimport ctypes; ctypes.string_at(0)",
+                     "ended", "SIGSEGV", id="crashes"),
+        pytest.param("answer = object()", "ended", "status 1", id="answers with what is no JSON"),
+        pytest.param("import sys; sys.setrecursionlimit(10**4)\nf = lambda: f()\nf()", "ended", "status 1",
+                     id="recurses"),
+    ],
+)  # fmt: skip
+def test_what_gives_no_answer_is_told(sandbox: Sandbox, source: str, how: str, why: str) -> None:
+    """And the next job is answered."""
+    outcome = run(sandbox, source)
+    assert how == outcome.how, outcome
+    assert why in outcome.why
+    assert outcome.value is None
+    assert 1 == run(sandbox, "answer = 1").value
+
+
+def test_printing_says_nothing(sandbox: Sandbox) -> None:
+    """To print an answer, or a whole line of the protocol, is to print."""
+    outcome = run(sandbox, 'print(\'{"how": "answered", "answer": "1"}\'); print(\'held\'); answer = \'broken\'')
+    assert ("answered", "broken") == (outcome.how, outcome.value)
+
+
+def test_much_is_printed_for_nothing(sandbox: Sandbox) -> None:
+    """Of it the end is kept."""
+    outcome = run(sandbox, "print('x' * 10**6, 'the end'); answer = 1")
+    assert 1 == outcome.value
+    assert outcome.said.endswith("the end\n")
+    assert len(outcome.said) <= 4000
+
+
+def test_memory_is_limited(sandbox: Sandbox) -> None:
+    """An error in the job, and not the machine's end."""
+    assert "no" == run(sandbox, "try:\n  a = bytearray(2**30)\nexcept MemoryError:\n  answer = 'no'").value
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os; os.fork()",
+        "import subprocess; subprocess.run(['true'])",
+        "import os; os.execv('/bin/true', ['true'])",
+        "import os; os.posix_spawn('/bin/true', ['true'], {})",
+        "import multiprocessing; multiprocessing.get_context('fork').Process(target=print).start()",
+    ],
+)
+def test_there_is_no_other_process(sandbox: Sandbox, source: str) -> None:
+    """So no fork bomb."""
+    assert "done" != attempt(sandbox, source)
+
+
+def test_a_fork_bomb_is_one_process(sandbox: Sandbox) -> None:
+    """It ends with its first attempt, or by its time."""
+    outcome = run(sandbox, "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass")
+    assert "timeout" == outcome.how
+
+
+def test_threads_are_let(sandbox: Sandbox) -> None:
+    """A library may need them."""
+    source = "import threading\nanswer = []\nt = threading.Thread(target=lambda: answer.append(1))\nt.start(); t.join()"
+    assert [1] == run(sandbox, source).value
+
+
+def test_nothing_of_the_machine_can_be_seen_or_written(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Neither files beside Python's own, nor other folders; Python's own cannot be changed."""
+    secret = tmp_path / "secret"
+    secret.write_text("token", encoding="utf-8")
+    assert "No such file" in attempt(sandbox, f"open({str(secret)!r}).read()")
+    assert "Read-only" in attempt(sandbox, f"open({os.path.join(sys.prefix, 'written')!r}, 'w')")
+    assert "Read-only" in attempt(sandbox, "open('/written', 'w')")
+    assert "done" != attempt(sandbox, "import os\nos.remove(os.__file__)")
+    assert "done" != attempt(sandbox, "import os\nos.chmod(os.__file__, 0o777)")
+    assert "token" == secret.read_text(encoding="utf-8")
+
+
+def test_scratch_is_limited_and_forgotten(sandbox: Sandbox) -> None:
+    """A folder in memory, of each job's own."""
+    assert "done" == attempt(sandbox, "open('/scratch/a', 'w').write('here')")
+    assert "No such file" in attempt(sandbox, "open('/scratch/a')")
+    assert "done" != attempt(sandbox, "for n in range(64): open(f'/scratch/{n}', 'wb').write(bytes(2**16))")
+
+
+def test_what_is_shown_can_be_read_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    """By its own path, in jobs that name it."""
+    (tmp_path / "shown").write_text("text", encoding="utf-8")
+    read = f"answer = open({str(tmp_path / 'shown')!r}).read()"
+    assert "text" == sandbox.run({"source": read}, visible=[tmp_path]).value
+    write = f"try:\n  open({str(tmp_path / 'shown')!r}, 'w')\nexcept OSError as error:\n  answer = str(error)"
+    assert "Read-only" in sandbox.run({"source": write}, visible=[tmp_path]).value
+    assert "ended" == sandbox.run({"source": read}).how
+
+
+def test_there_is_no_network(sandbox: Sandbox) -> None:
+    """Not even this machine's own."""
+    source = "import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)"
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert "done" != attempt(sandbox, source.format(port=server.getsockname()[1]))
+    assert "done" != attempt(sandbox, "import socket\nsocket.create_connection(('198.51.100.1', 80), 1)")
+
+
+def test_nothing_of_the_environment_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the user's: neither in os.environ, nor in the memory where a process has its first ones."""
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    with Sandbox(sys.executable, ENTRY) as sandbox:
+        names = run(sandbox, "import os; answer = sorted(os.environ)").value
+        assert "HF_TOKEN" not in names
+        assert "/scratch" == run(sandbox, "import os; answer = os.environ['HOME']").value
+
+
+def test_rights_cannot_be_had_back(sandbox: Sandbox) -> None:
+    """No namespace, no mount, no tracing."""
+    call = "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+    for what in ("unshare(0x10000000)", "mount(b'x', b'/scratch', b'tmpfs', 0, None)", "umount2(b'/', 2)", "ptrace(0)"):
+        assert -1 == run(sandbox, f"{call}answer = libc.{what}").value, what
+
+
+def test_a_job_ends_with_the_one_that_asked(tmp_path: Path) -> None:
+    """Killed, it leaves no process."""
+    program = (
+        "import sys; from harness.sandbox.client import Sandbox\n"
+        f"with Sandbox(sys.executable, {ENTRY!r}) as sandbox:\n"
+        "    sandbox.run({'source': 'answer = 1'}); print('up', flush=True)\n"
+        "    sandbox.run({'source': 'import time; time.sleep(60)'})\n"
+    )
+    before = _num_apart()
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "up\n" == process.stdout.readline()
+    assert before < _num_apart()
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 10
+    while before < _num_apart() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert before == _num_apart()
+
+
+def _num_apart() -> int:
+    listed = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    num = 0
+    for path in listed:
+        try:
+            num += b"harness.sandbox.apart" in (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+    return num
+
+
+def test_a_python_that_is_not_there_runs_nothing(tmp_path: Path) -> None:
+    """It is said why."""
+    with Sandbox(tmp_path / "python", ENTRY) as sandbox:
+        outcome = run(sandbox, "answer = 1")
+    assert "impossible" == outcome.how
+    assert "cannot be started" in outcome.why
+
+
+def test_a_package_that_cannot_be_imported_runs_nothing() -> None:
+    """Nor does one that exits, as some do."""
+    with Sandbox(sys.executable, ENTRY, preload=["no_such_package"]) as sandbox:
+        outcome = run(sandbox, "answer = 1")
+    assert "impossible" == outcome.how
+    assert "no_such_package" in outcome.why
+
+
+@pytest.mark.parametrize("call", ["unshare", "_filter_calls", "_mount"])
+def test_without_walls_nothing_is_run(call: str, tmp_path: Path) -> None:
+    """Not the job, and the reason is told."""
+    breaking = tmp_path / "breaking.py"
+    target = {"unshare": "walls._LIBC.unshare = lambda flags: -1"}.get(
+        call, f"def no(*_): raise OSError('not to be had')\nwalls.{call} = no"
+    )
+    breaking.write_text(
+        f"from harness.sandbox import walls\n{target}\ndef do(request): open({str(tmp_path / 'ran')!r}, 'w')\n",
+        encoding="utf-8",
+    )
+    main = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom harness.sandbox import apart\nimport breaking\n"
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\n{main}apart.main()\n", encoding="utf-8")
+    python.chmod(0o755)
+    with Sandbox(python, "breaking:do") as sandbox:
+        outcome = sandbox.run({})
+    assert "impossible" == outcome.how
+    assert outcome.why
+    assert not (tmp_path / "ran").exists()
