@@ -24,6 +24,7 @@ from harness.sandbox import walls
 READY = "ready"
 MAX_SAID = 4000
 """Bytes that are kept, the last, of what a job prints."""
+_ASKER = "asker"
 
 
 def main() -> None:
@@ -98,11 +99,14 @@ def _read(ends: dict[str, int], deadline: float, most: int) -> tuple[dict[str, b
     with selectors.DefaultSelector() as selector:
         for name, end in ends.items():
             selector.register(end, selectors.EVENT_READ, name)
-        while selector.get_map():
+        selector.register(0, selectors.EVENT_READ, _ASKER)
+        while len(selector.get_map()) > 1:
             ready = selector.select(max(0.0, deadline - time.monotonic()))
             if not ready or time.monotonic() > deadline:
                 return read, "timeout"
             for key, _ in ready:
+                if key.data == _ASKER:  # says nothing while a job runs: it has gone
+                    sys.exit(1)  # and with the first process of these all others end
                 if got := os.read(key.fd, 65536):
                     kept = read[key.data] + got
                     read[key.data] = kept[-MAX_SAID:] if key.data == "said" else kept
