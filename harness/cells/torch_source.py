@@ -1,16 +1,13 @@
 """Where the CPU build of torch comes from, and the refusal of every other build.
 
-The plain registry serves the CUDA build, gigabytes of it. Owns reading pip's configuration for a local alternative, and
-the check of a lock. Must not know about locks' files or environments.
+The plain registry serves the CUDA build, gigabytes of it. Owns the search of a local alternative, and the check
+of a lock. Must not know about locks' files or environments.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
-import os
 import re
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterable, Mapping
@@ -22,19 +19,18 @@ from packaging.tags import sys_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
+from harness.cells.pip_settings import pip_setting
 from harness.cells.records import TorchSource
 from harness.errors import EnvironmentBuildError
 
-_PIP_TIMEOUT_S = 60
 _PAGE_TIMEOUT_S = 30
 _LINK = re.compile(r"""href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _CUDA = re.compile(r"nvidia-|cuda-|triton$|pytorch-triton")
 
 
 def find_links() -> tuple[str, ...]:
-    """The locations that pip is told to look at, by its environment variable or else by its configuration."""
-    from_environment = os.environ.get("PIP_FIND_LINKS")
-    return tuple((_configured() if from_environment is None else from_environment).split())
+    """The locations that pip is told to look at."""
+    return tuple(pip_setting("find-links").split())
 
 
 def find_torch(specifier: str, locations: Iterable[str]) -> TorchSource:
@@ -67,37 +63,6 @@ def refuse_cuda(versions: Mapping[str, str], *, where: str, system: str = sys.pl
         next_step="Point pip's find-links at a folder that has a +cpu wheel of this torch, or let uv reach "
         "the CPU index of torch.",
     )
-
-
-@functools.cache
-def _configured() -> str:
-    """`find-links` as pip is configured; empty if no pip answers. An environment made by uv has none, its base may."""
-    for python in dict.fromkeys((sys.executable, getattr(sys, "_base_executable", sys.executable))):
-        try:
-            listing = subprocess.run(
-                [python, "-m", "pip", "--disable-pip-version-check", "config", "list"],
-                capture_output=True,
-                text=True,
-                timeout=_PIP_TIMEOUT_S,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if listing.returncode == 0:
-            return _parse_pip_config(listing.stdout)
-    return ""
-
-
-def _parse_pip_config(listing: str) -> str:
-    settings: dict[str, str] = {}
-    for line in listing.splitlines():
-        key, _, value = line.partition("=")
-        try:
-            settings[key] = str(ast.literal_eval(value))
-        except (SyntaxError, ValueError):
-            continue
-    # In pip, what is said for one command goes before what is said for all.
-    return settings.get("install.find-links", settings.get("global.find-links", ""))
 
 
 def _file_names(location: str) -> list[str]:

@@ -16,7 +16,7 @@ import typer
 from harness.cli.console import Interrupted, stderr
 from harness.errors import DeltaproofError, EnvironmentBuildError, ExitCode
 
-VERBS = ("verify", "run", "faults", "calibrate", "plan", "compare", "doctor", "report")
+VERBS = ("verify", "run", "canary", "faults", "calibrate", "plan", "compare", "doctor", "report")
 """Each a module of this folder, with a function of its name, or an `app` of several."""
 
 

@@ -40,7 +40,7 @@ FAULTS, INJECTING = ("cases/faults/", "cases/variations/"), "cases/injecting.py"
 NOT_WORK = ("harness/judging/", "harness/planning/", *FAULTS, INJECTING)
 """What travels but changes no artifact: the judge is asked again outside, and plans reach a cell as records."""
 
-_LEFT_OUT = ("__pycache__", "tests", "out")
+_LEFT_OUT = ("__pycache__", "canaries", "tests", "out")
 
 
 class Code(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cells import torch_source, uv_tool
+from harness.cells import pip_settings, uv_tool
 from harness.cells.records import ResolvedCell, TorchSource
 from harness.records.cases import Cell, Matrix, Stack
 
@@ -76,7 +76,7 @@ def pip_listing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Sets what pip says that its configuration is, and takes its environment variable away."""
 
     def set_listing(text: str) -> None:
-        monkeypatch.setattr(torch_source, "_configured", lambda: torch_source._parse_pip_config(text))
+        monkeypatch.setattr(pip_settings, "configured", lambda: pip_settings.parse_listing(text))
 
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     set_listing("")

@@ -1,0 +1,139 @@
+"""One guard of one release: found, taken out, executed apart, judged. The process it is executed in is given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any, Protocol
+
+from harness.canaries.drawing import draw
+from harness.canaries.extracting import extract
+from harness.canaries.judging import Asked, judge
+from harness.canaries.symbols import Symbol, digest_of, elsewhere, find, parameters_of
+from harness.canaries.trees import Tree, Unparsable
+from harness.records.canaries import Rule, State, Verdict
+from harness.sandbox.client import Limits, Outcome
+
+ENTRY = "harness.canaries.inside:answer"
+MAX_CANDIDATES = 5
+"""Of other places where a guard may have gone: each is executed."""
+BEHAVIOUR_MEMORY_BYTES = 4 * 2**30
+
+
+class Executor(Protocol):
+    """Has a request executed apart: `inside.answer`."""
+
+    def run(self, request: Any, *, limits: Limits, visible: tuple[Path, ...] = ()) -> Outcome:
+        """What came of it."""
+
+
+class Folders(Protocol):
+    """Where the files of a tree lie, for what imports them."""
+
+    def __call__(self, tree: Tree) -> Path:
+        """A folder with all of the tree's files in it, which nobody writes."""
+
+
+def check(rule: Rule, tree: Tree, executor: Executor, folders: Folders, seed: str) -> Verdict:
+    """What is said of a guard, but for what counts: `judging.count`."""
+    started = time.perf_counter()
+    try:
+        verdict = (
+            _behaviour(rule, tree, executor, folders, seed) if rule.behaviour else _guard(rule, tree, executor, seed)
+        )
+    except (Unparsable, RecursionError) as error:
+        verdict = _verdict(rule, State.CANNOT_TELL, f"{error}", ())
+    return replace(verdict, duration_s=time.perf_counter() - started)
+
+
+def _behaviour(rule: Rule, tree: Tree, executor: Executor, folders: Folders, seed: str) -> Verdict:
+    """The package is imported, by a Python that has what it needs."""
+    if not any(path.startswith(rule.where) for path in tree.files):
+        return _verdict(rule, State.ABSENT, f"there is no {rule.where}", ())
+    folder = folders(tree)
+    asked, outcome = _execute(
+        rule, {"folders": [str(folder)], "modules": {}, "stand_ins": [], "symbols": {}}, executor, seed, (folder,)
+    )
+    state, why, wrong = judge(asked, outcome)
+    return replace(_verdict(rule, state, why, (f"{tree.package} itself, imported in row {rule.row}",)), wrong=wrong)
+
+
+def _guard(rule: Rule, tree: Tree, executor: Executor, seed: str) -> Verdict:
+    """Where it should be; or where it may have gone, if it is not there."""
+    here = {alias: find(tree, rule.where, name) for alias, name in rule.symbols.items()}
+    symbols = {alias: symbol for alias, symbol in here.items() if symbol is not None}
+    if len(symbols) == len(here):
+        return _executed(rule, tree, symbols, executor, seed)
+    gone = ", ".join(rule.symbols[alias] for alias, symbol in here.items() if symbol is None)
+    verdicts = []
+    for candidate in _candidates(rule, tree, symbols):
+        verdict = _executed(rule, tree, candidate, executor, seed)
+        if verdict.state is State.HELD or verdict.state is State.CHANGED:
+            places = ", ".join(str(symbol) for symbol in candidate.values())
+            return replace(verdict, state=State.MOVED, why=f"{gone}: now {places}; {verdict.why}")
+        verdicts.append(verdict)
+    if verdicts:
+        tried = tuple(place for verdict in verdicts for place in verdict.looked_at)
+        broken = next((each for each in verdicts if each.state is State.BROKEN), None)
+        if broken is not None:
+            return replace(
+                broken, why=f"{gone} is gone from {rule.where}; what may be it: {broken.why}", looked_at=tried
+            )
+        return replace(verdicts[0], looked_at=tried)
+    return _verdict(rule, State.ABSENT, f"{gone} is nowhere in {tree.package}", (rule.where, "all other files"))
+
+
+def _candidates(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol]) -> Iterator[dict[str, Symbol]]:
+    """Where the guard may be, all of it: one alias after the other, so that each is somewhere."""
+    found: list[dict[str, Symbol]] = [dict(symbols)]
+    for alias, name in rule.symbols.items():
+        if alias not in symbols:
+            places = list(elsewhere(tree, rule.where, name, rule.pinned))[:MAX_CANDIDATES]
+            found = [{**each, alias: place} for each in found for place in places][:MAX_CANDIDATES]
+    yield from found
+
+
+def _executed(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol], executor: Executor, seed: str) -> Verdict:
+    program = extract(tree, symbols, rule.needs)
+    request = {
+        "folders": [], "modules": dict(program.modules), "stand_ins": list(program.stand_ins),
+        "symbols": dict(program.symbols),
+    }  # fmt: skip
+    asked, outcome = _execute(rule, request, executor, seed, ())
+    state, why, wrong = judge(asked, outcome)
+    digest = "-".join(digest_of(symbol.node) for symbol in symbols.values())
+    first = next(iter(symbols.values()))
+    parameters = parameters_of(first.node)
+    if rule.parameters and parameters is not None and parameters[: len(rule.parameters)] != rule.parameters:
+        why = f"{why}; its parameters are {', '.join(parameters)}"
+    if state is State.HELD and rule.pinned and digest not in rule.pinned:
+        state, why = State.CHANGED, f"{why}; its code is another than when it was read: review it"
+    looked_at = (
+        *map(str, symbols.values()),
+        f"{len(asked)} calls, with {program.num_statements} statements of the package",
+    )
+    return replace(_verdict(rule, state, why, looked_at), wrong=wrong, digest=digest)
+
+
+def _execute(
+    rule: Rule, request: Mapping[str, Any], executor: Executor, seed: str, visible: tuple[Path, ...]
+) -> tuple[list[Asked], Outcome]:
+    """What was asked, in an order that nobody outside can know, and what came of it."""
+    random = Random(f"{seed} {rule.name}")
+    asked: list[Asked] = []
+    groups = []
+    for _ in range(rule.times):
+        given = draw(rule.given, random, rule.name)
+        calls = random.sample(rule.calls, len(rule.calls))
+        asked += [Asked(call=call, given=given) for call in calls]
+        groups.append({"given": given, "calls": [call.call for call in calls]})
+    sent = {**request, "setup": rule.setup, "groups": groups, "seed": random.getrandbits(32)}
+    memory = BEHAVIOUR_MEMORY_BYTES if rule.needs else Limits().memory_bytes
+    return asked, executor.run(sent, limits=Limits(time_s=rule.time_s, memory_bytes=memory), visible=visible)
+
+
+def _verdict(rule: Rule, state: State, why: str, looked_at: tuple[str, ...]) -> Verdict:
+    return Verdict(rule=rule.name, state=state, counts=True, why=why, looked_at=looked_at)

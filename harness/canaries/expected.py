@@ -1,0 +1,71 @@
+"""What arrays must be that guards compute: by name, from what was given. The process that executes guards knows none.
+
+E experts, r the rank of one expert's factors, O and I the sizes of a weight's two axes. Factors of all experts are kept
+as PEFT keeps them (ParamWrapper in peft/tuners/lora/layer.py): A [E * r, I] by expert, B [O, E * r] with the expert as
+the fastest index ("rank_major"); `grouped` is B with each expert's r columns together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Compute = Callable[..., Array]
+EXPECTED: dict[str, Compute] = {}
+
+
+def _expected(compute: Compute) -> Compute:
+    EXPECTED[compute.__name__] = compute
+    return compute
+
+
+def compute(what: str, of: Mapping[str, Any], names: tuple[str, ...]) -> Array:
+    """The array `what`, of values by name, those of `names` in their order."""
+    return EXPECTED[what](*(_value(of[name]) for name in names))
+
+
+def _value(value: Any) -> Any:
+    return np.asarray(value, np.float64) if isinstance(value, list) else value
+
+
+@_expected
+def delta(A: Array, B: Array, E: int, expert: int) -> Array:
+    """B_e @ A_e, [O, I], of one expert; B is rank_major."""
+    rank = A.shape[0] // E
+    return B[:, expert::E] @ A[expert * rank : (expert + 1) * rank]
+
+
+@_expected
+def delta_grouped(A: Array, B: Array, E: int, expert: int) -> Array:
+    """The same of a B that is grouped."""
+    rank = A.shape[0] // E
+    rows = slice(expert * rank, (expert + 1) * rank)
+    return B[:, rows] @ A[rows]
+
+
+@_expected
+def merged(W: Array, A: Array, B: Array, E: int, expert: int, scaling: float) -> Array:
+    """W [O, I] with the delta of one expert, B rank_major."""
+    return W + scaling * delta(A, B, E, expert)
+
+
+@_expected
+def merged_first_half(W: Array, A: Array, B: Array, E: int, expert: int, scaling: float) -> Array:
+    """W [O / 2, I], a gate, with the first half of the delta of a fused gate and up."""
+    return W + scaling * delta(A, B, E, expert)[: W.shape[0]]
+
+
+@_expected
+def merged_second_half(W: Array, A: Array, B: Array, E: int, expert: int, scaling: float) -> Array:
+    """W [O / 2, I], an up, with the second half of the delta of a fused gate and up."""
+    return W + scaling * delta(A, B, E, expert)[W.shape[0] :]
+
+
+@_expected
+def merged_experts(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
+    """W [E, O, I] with the deltas of all experts."""
+    return W + scaling * np.stack([delta(A, B, E, expert) for expert in range(E)])

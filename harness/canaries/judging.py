@@ -1,0 +1,199 @@
+"""From what a guard answered to a verdict. Pure: the one place that knows what is right and what counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from harness.canaries.expected import compute
+from harness.errors import ExitCode
+from harness.records.canaries import HOLDS, Call, Equals, KnownBroken, Rule, State, Verdict, Wrong
+from harness.sandbox.client import Outcome
+
+ANY = "_"
+MAX_SHOWN = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A call as it was sent, in the order of the answers, with what was given."""
+
+    call: Call
+    given: Mapping[str, Any]
+
+
+def judge(asked: Sequence[Asked], outcome: Outcome) -> tuple[State, str, tuple[Wrong, ...]]:
+    """Whether a guard does what it must: HELD, BROKEN, ABSENT or CANNOT_TELL, why, and the calls that went wrong."""
+    if outcome.how == "impossible":
+        return State.CANNOT_TELL, f"it was not executed: {_one_line(outcome.why)}", ()
+    if outcome.how != "answered":
+        return State.BROKEN, f"its execution {_ENDS[outcome.how]}: {_one_line(outcome.why or outcome.said)}", ()
+    told = outcome.value if isinstance(outcome.value, dict) else {}
+    if "failed" in told:
+        return _failed(told)
+    results = told.get("results")
+    if not isinstance(results, list) or len(results) != len(asked):
+        return State.BROKEN, "what it answered is not what was asked", ()
+    wrong = []
+    touched: set[str] = set()
+    for each, result in zip(asked, results, strict=True):
+        if (found := _wrong(each, result)) is not None:
+            wrong.append(found)
+            touched |= {str(name) for name in result.get("stand_ins", ())} if isinstance(result, dict) else set()
+    if wrong and touched:
+        names = ", ".join(sorted(touched)[:3])
+        return State.CANNOT_TELL, f"it needs {names}, which is not there", tuple(wrong)
+    if wrong:
+        return State.BROKEN, f"{len(wrong)} of {len(asked)} calls went otherwise than they must", tuple(wrong)
+    return State.HELD, f"{len(asked)} calls went as they must", ()
+
+
+_ENDS = {
+    "ended": "ended without an answer",
+    "timeout": "did not end in time",
+    "too_much": "answered too much",
+    "unreadable": "gave no answer that can be read",
+}
+
+
+def _failed(told: Mapping[str, Any]) -> tuple[State, str, tuple[Wrong, ...]]:
+    failed = told["failed"] if isinstance(told["failed"], dict) else {}
+    kinds, message = failed.get("kinds") or ["?"], _one_line(str(failed.get("message", "")))
+    if "Absent" in kinds:
+        return State.ABSENT, message, ()
+    return State.CANNOT_TELL, f"it could not be loaded: {kinds[0]}: {message}", ()
+
+
+def _wrong(asked: Asked, result: Any) -> Wrong | None:
+    """None if it is right."""
+    call = asked.call
+    if not isinstance(result, dict):
+        return _told(asked, "an answer", result)
+    raised = result.get("raises")
+    if call.raises:
+        kinds = raised.get("kinds", ()) if isinstance(raised, dict) else ()
+        return None if call.raises in kinds else _told(asked, f"{call.raises} is raised", _shown(result))
+    if raised is not None or "returns" not in result:
+        return _told(asked, "an answer", _shown(result))
+    if call.equals is not None:
+        return _unequal(asked, call.equals, result["returns"])
+    expected = _filled(call.returns, asked.given)
+    return None if _fits(expected, result["returns"]) else _told(asked, _short(expected), _shown(result))
+
+
+def _fits(expected: Any, got: Any) -> bool:
+    """Type by type: 1 is no True and no 1.0."""
+    if expected == ANY:
+        return True
+    if isinstance(expected, list):
+        return (
+            isinstance(got, list)
+            and len(expected) == len(got)
+            and all(_fits(each, other) for each, other in zip(expected, got, strict=True))
+        )
+    if isinstance(expected, Mapping):
+        return isinstance(got, dict) and set(expected) <= set(got) and all(_fits(expected[k], got[k]) for k in expected)
+    return type(expected) is type(got) and expected == got
+
+
+def _filled(expected: Any, given: Mapping[str, Any]) -> Any:
+    if isinstance(expected, str) and expected.startswith("$"):
+        return given[expected[1:]]
+    if isinstance(expected, list | tuple):
+        return [_filled(each, given) for each in expected]
+    if isinstance(expected, Mapping):
+        return {key: _filled(each, given) for key, each in expected.items()}
+    return expected
+
+
+def _unequal(asked: Asked, equals: Equals, got: Any) -> Wrong | None:
+    right = compute(equals.what, asked.given, equals.of)
+    try:
+        numbers = np.asarray(got, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        return _told(asked, f"an array {right.shape}", _short(got))
+    if numbers.shape != right.shape:
+        return _told(asked, f"an array {right.shape}", f"{numbers.shape}")
+    scale = max(float(np.abs(right).max(initial=0.0)), 1e-30)
+    with np.errstate(invalid="ignore"):
+        far = ~(np.abs(numbers - right) <= equals.within * scale)
+    if not far.any():
+        return None
+    place = tuple(int(each) for each in np.argwhere(far)[0])
+    return _told(
+        asked,
+        f"{equals.what} of {', '.join(equals.of)}",
+        f"{int(far.sum())} of {right.size} numbers are others, first at {list(place)}: {right[place]:.6g} expected, "
+        f"{numbers[place]:.6g} got",
+    )
+
+
+def _told(asked: Asked, expected: str, got: Any) -> Wrong:
+    numbers = {name: value for name, value in asked.given.items() if isinstance(value, int | float | str)}
+    given = ", ".join(f"{name} = {value}" for name, value in numbers.items())
+    return Wrong(
+        call=f"{asked.call.name}: {_one_line(asked.call.call)}", expected=expected, got=_short(got), given=given
+    )
+
+
+def _shown(result: Mapping[str, Any]) -> str:
+    raised = result.get("raises")
+    if isinstance(raised, dict):
+        return f"{(raised.get('kinds') or ['?'])[0]}: {raised.get('message', '')}"
+    return _short(result.get("returns"))
+
+
+def _short(value: Any) -> str:
+    return _one_line(value if isinstance(value, str) else repr(value))
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_SHOWN else f"{line[: MAX_SHOWN - 1]}…"
+
+
+# --- What counts.
+
+
+def count(rule: Rule, verdict: Verdict, version: str, today: date) -> Verdict:
+    """The verdict with what is expected and declared of this release: whether it counts, and what to say of it."""
+    if not _is_in(version, rule.expected):
+        return replace(verdict, counts=False, note=f"not expected before {rule.expected}" if rule.expected else "")
+    notes = []
+    for known in rule.known:
+        if not _is_in(version, known.releases):
+            continue
+        if verdict.state in HOLDS:
+            notes.append(f"mended: declared as broken in {known.releases} ({known.reason})")
+        elif date.fromisoformat(known.expires) < today:
+            notes.append(f"declared as known, which expired on {known.expires}: {known.reason}")
+        elif verdict.state in (State.BROKEN, State.ABSENT):
+            return replace(verdict, counts=False, note=f"known: {known.reason} ({known.thread})")
+    return replace(verdict, counts=True, note="; ".join(notes))
+
+
+def _is_in(version: str, specifier: str) -> bool:
+    """What has no version that can be compared (a folder, a checkout) is the newest."""
+    try:
+        return SpecifierSet(specifier).contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return True
+
+
+def known_in(rule: Rule, version: str) -> Iterator[KnownBroken]:
+    """What is declared of a release."""
+    return (known for known in rule.known if _is_in(version, known.releases))
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> ExitCode:
+    """Failed if a guard that counts does not hold, inconclusive if one cannot be told."""
+    states = {verdict.state for verdict in verdicts if verdict.counts}
+    if states & {State.BROKEN, State.ABSENT}:
+        return ExitCode.FAILED
+    return ExitCode.INCONCLUSIVE if State.CANNOT_TELL in states or not verdicts else ExitCode.OK

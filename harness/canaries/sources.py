@@ -1,0 +1,190 @@
+"""Where a package's source comes from: a release of the registry, what is installed, or a folder. Nothing is built.
+
+Archives are kept under their digest, and looked for there first. Owns the network; must not know what a canary is.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import subprocess
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+from unearth import PackageFinder
+
+from harness.artifacts import creating
+from harness.canaries.archives import MAX_ARCHIVE_BYTES, Read, read_archive, read_folder
+from harness.canaries.trees import Tree
+from harness.cells.pip_settings import pip_setting
+from harness.errors import UsageError
+from harness.records.canaries import Source
+
+DEFAULT_INDEX = "https://pypi.org/simple"
+_DIGEST_LENGTH = 64
+
+
+class Unreachable(Exception):
+    """A source cannot be had, now: there is no network, or no such release."""
+
+
+class Offered(NamedTuple):
+    """An archive that the registry offers."""
+
+    version: str
+    source: Source
+    name: str
+    url: str
+    sha256: str
+    """Empty if the registry does not say it."""
+
+
+class Releases:
+    """The releases of packages, from the registry that pip is set to, and kept in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def versions(self, package: str, since: str = "", until: str = "") -> list[str]:
+        """The final releases from `since` to `until`, both included, oldest first. Raises Unreachable."""
+        found = {Version(each.version) for each in self._offered(package) if each.source == "wheel"}
+        wanted = [
+            each
+            for each in sorted(found)
+            if not each.is_prerelease
+            and (not since or each >= Version(since))
+            and (not until or each <= Version(until))
+        ]
+        if not wanted:
+            raise Unreachable(f"the registry has no release of {package} {_range(since, until)}")
+        return [str(each) for each in wanted]
+
+    def tree(self, package: str, version: str, source: Source, roots: Collection[str]) -> Tree:
+        """The Python files of a release, those of the packages `roots` and of its tests. Raises Unreachable."""
+        path = self._kept(package, version, source) or self._fetch(package, version, source)
+        read = read_archive(path)
+        if read.digest != path.parent.name[-_DIGEST_LENGTH:]:
+            raise Unreachable(f"{path} is not what was fetched: delete it")
+        return _tree(package, version, read, f"{source} {path.name}, sha256 {read.digest[:16]}", roots)
+
+    def _kept(self, package: str, version: str, source: Source) -> Path | None:
+        pattern = f"{version}-{source}-{'[0-9a-f]' * _DIGEST_LENGTH}/*"
+        return next(iter(sorted((self._folder / canonicalize_name(package)).glob(pattern))), None)
+
+    def _fetch(self, package: str, version: str, source: Source) -> Path:
+        offered = [
+            each
+            for each in self._offered(package)
+            if (Version(each.version), each.source) == (Version(version), source)
+        ]
+        if not offered:
+            raise Unreachable(f"the registry has no {source} of {package} {version}")
+        first = offered[0]
+        try:
+            response = self._finder.session.get(first.url)
+            response.raise_for_status()
+            content = response.content
+        except Exception as error:
+            raise Unreachable(f"{first.name} cannot be fetched: {_first_line(error)}") from error
+        digest = hashlib.sha256(content).hexdigest()
+        if first.sha256 and digest != first.sha256:
+            raise Unreachable(f"{first.name} is another file than the registry says: sha256 {digest}")
+        if len(content) > MAX_ARCHIVE_BYTES:
+            raise Unreachable(f"{first.name} has {len(content)} bytes; at most {MAX_ARCHIVE_BYTES} are read")
+        directory = self._folder / canonicalize_name(package) / f"{version}-{source}-{digest}"
+        if not directory.exists():
+            with creating(directory) as partial:
+                (partial / first.name).write_bytes(content)
+        return directory / first.name
+
+    @functools.cached_property
+    def _finder(self) -> PackageFinder:
+        indexes = [pip_setting("index-url") or DEFAULT_INDEX, *pip_setting("extra-index-url").split()]
+        return PackageFinder(
+            index_urls=indexes, find_links=pip_setting("find-links").split(), ignore_compatibility=True,
+            trusted_hosts=pip_setting("trusted-host").split(),
+        )  # fmt: skip
+
+    @functools.cache  # noqa: B019 - one a run
+    def _offered(self, package: str) -> tuple[Offered, ...]:
+        try:
+            return tuple(_offers(self._finder.find_all_packages(package)))
+        except Exception as error:
+            raise Unreachable(f"the releases of {package} cannot be listed: {_first_line(error)}") from error
+
+
+def _offers(packages: Iterable[object]) -> Iterable[Offered]:
+    for package in packages:
+        version, link = str(getattr(package, "version", "")), getattr(package, "link")  # noqa: B009 - untyped
+        try:
+            Version(version)
+        except InvalidVersion:
+            continue
+        if link.yank_reason is not None or link.is_yanked:
+            continue
+        source: Source = "wheel" if link.is_wheel else "sdist"
+        sha256 = str(link.hash or "") if link.hash_name == "sha256" else ""
+        yield Offered(version, source, link.filename, link.normalized, sha256)
+
+
+def installed(package: str, roots: Collection[str]) -> Tree | None:
+    """What is installed beside this Python, unless nothing is."""
+    try:
+        distribution = importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    folder = Path(str(distribution.locate_file("")))
+    return _tree(package, distribution.version, _folders(folder, roots), f"installed in {folder}", roots)
+
+
+def folder(package: str, directory: Path, roots: Collection[str]) -> Tree:
+    """A folder that somebody has, or a git checkout: itself or its `src` holds the package. Raises UsageError."""
+    for root in (directory, directory / "src"):
+        if any((root / name).is_dir() for name in roots):
+            commit = _commit(directory)
+            origin = f"folder {directory}" + (f", commit {commit}" if commit else "")
+            return _tree(package, commit or "folder", _folders(root, [*roots, "tests"]), origin, roots)
+    raise UsageError(
+        "holds no such package", where=str(directory), expected=f"a folder {' or '.join(sorted(roots))} in it"
+    )
+
+
+def _folders(root: Path, names: Collection[str]) -> Read:
+    files: dict[str, bytes] = {}
+    digest = hashlib.sha256()
+    for name in sorted(set(names)):
+        if (root / name).is_dir():
+            read = read_folder(root / name)
+            digest.update(f"{name} {read.digest}\n".encode())
+            files |= {f"{name}/{path}": content for path, content in read.files.items()}
+    return Read(files, digest.hexdigest())
+
+
+def _commit(directory: Path) -> str:
+    """What is checked out there, short, with a mark if files were changed since; empty of what is no checkout."""
+    try:
+        ended = subprocess.run(
+            ["git", "-C", str(directory), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return ended.stdout.strip() if ended.returncode == 0 else ""
+
+
+def _tree(package: str, version: str, read: Read, origin: str, roots: Collection[str]) -> Tree:
+    wanted = {*roots, "tests"}
+    files = {path: content for path, content in read.files.items() if path.partition("/")[0] in wanted}
+    return Tree(package, version, files, origin, read.digest)
+
+
+def _range(since: str, until: str) -> str:
+    return " ".join(part for part in (f"since {since}" if since else "", f"until {until}" if until else "") if part)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,162 @@
+"""Where a guard is in a package, what it looks like, and where it may have gone. Executes nothing."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.canaries.trees import Tree, Unparsable
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+_BLOCKS = (ast.If, ast.Try, ast.With)
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A definition: in which file, under which name, and itself."""
+
+    path: str
+    name: str
+    node: Definition
+
+    @property
+    def line(self) -> int:
+        """From 1."""
+        return self.node.lineno
+
+    def __str__(self) -> str:
+        return f"{self.name} in {self.path}, line {self.line}"
+
+
+def find(tree: Tree, path: str, name: str) -> Symbol | None:
+    """The definition `name` (`Class.method` and `function.inner` too) in a file; the last if there are several."""
+    if path not in tree.files:
+        return None
+    body: Sequence[ast.stmt] = tree.parsed(path).body
+    node: Definition | None = None
+    for part in name.split("."):
+        node = next((each for each in reversed(list(definitions(body))) if part in names_of(each)), None)
+        if node is None:
+            return None
+        body = getattr(node, "body", [])
+    return Symbol(path, name, node) if node is not None else None
+
+
+def elsewhere(tree: Tree, path: str, name: str, pinned: Sequence[str] = ()) -> Iterator[Symbol]:
+    """Where `name` may have gone: in another file, or with code that is known under another name."""
+    last = name.rpartition(".")[2]
+    for other in tree.mentioning(last):
+        if other != path and (found := _found(tree, other, last)) is not None:
+            yield found
+    if path not in tree.files:
+        return
+    for node in definitions(tree.parsed(path).body):
+        if isinstance(node, ast.FunctionDef) and digest_of(node) in pinned:
+            yield Symbol(path, node.name, node)
+
+
+def _found(tree: Tree, path: str, name: str) -> Symbol | None:
+    try:
+        return find(tree, path, name)
+    except Unparsable:
+        return None
+
+
+def definitions(body: Sequence[ast.stmt]) -> Iterator[Definition]:
+    """All that a module, a class or a function defines by itself; in `if`, `try` and `with` too."""
+    for node in body:
+        if isinstance(node, Definition):
+            yield node
+        elif isinstance(node, _BLOCKS):
+            for block in blocks(node):
+                yield from definitions(block)
+
+
+def blocks(node: ast.stmt) -> Iterator[list[ast.stmt]]:
+    """The bodies of a statement."""
+    for field in ("body", "orelse", "finalbody"):
+        yield getattr(node, field, [])
+    for handler in getattr(node, "handlers", []):
+        yield handler.body
+
+
+def names_of(node: ast.AST) -> set[str]:
+    """What a definition defines."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+
+
+def parameters_of(node: Definition) -> tuple[str, ...] | None:
+    """The names of a function's parameters that are no `*` ones; None of what is no function."""
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return None
+    arguments = node.args
+    return tuple(each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
+
+
+def digest_of(node: ast.AST) -> str:
+    """Of what the code says: not of formatting, comments, docstrings, hints, nor of what local names are called."""
+    plain = _Plain().visit(copy.deepcopy(node))
+    return hashlib.sha256(ast.dump(plain).encode()).hexdigest()[:16]
+
+
+class _Plain(ast.NodeTransformer):
+    """Without what does not change what is computed."""
+
+    def __init__(self) -> None:
+        self._called: list[dict[str, str]] = []
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        arguments = node.args
+        own = [each.arg for each in ast.walk(arguments) if isinstance(each, ast.arg)]
+        stored = [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+        outside = {
+            name for each in ast.walk(node) if isinstance(each, ast.Global | ast.Nonlocal) for name in each.names
+        }
+        local = [name for name in dict.fromkeys(stored) if name not in outside and name not in own]
+        self._called.append({name: f"local_{number}" for number, name in enumerate(local)})
+        if not self._called[:-1]:
+            node.name = "_"
+        node.returns = None
+        node.body = _without_docstring(node.body)
+        self.generic_visit(node)
+        self._called.pop()
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = _function
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = _without_docstring(node.body)
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if node.value is None:
+            return None
+        return self.visit(ast.Assign(targets=[node.target], value=node.value, lineno=node.lineno))  # type: ignore[no-any-return]
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        for scope in reversed(self._called):
+            if node.id in scope:
+                node.id = scope[node.id]
+                break
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        node.name = "_" if node.name else None
+        return self.generic_visit(node)
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return body[1:] or [ast.Pass()]
+    return body

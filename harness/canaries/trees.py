@@ -1,0 +1,70 @@
+"""A package's Python files, wherever they came from: read, never imported."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+MAX_FILE_BYTES = 8 * 2**20
+
+
+class Unparsable(Exception):
+    """A file is no Python that this Python reads."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """Files by their path, `unsloth_zoo/saving_utils.py`. `eq` is by identity: what was parsed is kept by it."""
+
+    package: str
+    version: str
+    files: Mapping[str, bytes]
+    origin: str
+    """Where it came from, in words."""
+    digest: str
+    """Of the archive, or of all files; of what was edited, another."""
+
+    @functools.cached_property
+    def modules(self) -> Mapping[str, str]:
+        """Path by the name of the module; `__init__.py` is its folder's."""
+        return {_module(path): path for path in self.files if path.endswith(".py")}
+
+    @functools.cached_property
+    def _parsed(self) -> dict[str, ast.Module]:
+        return {}
+
+    def text(self, path: str) -> str:
+        """Raises Unparsable for what is no text."""
+        try:
+            return self.files[path].decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise Unparsable(f"{path} is not UTF-8: {error}") from error
+
+    def parsed(self, path: str) -> ast.Module:
+        """The file's syntax tree; do not change it. Raises Unparsable."""
+        if path not in self._parsed:
+            if len(self.files[path]) > MAX_FILE_BYTES:
+                raise Unparsable(f"{path} has {len(self.files[path])} bytes; at most {MAX_FILE_BYTES} are read")
+            try:
+                self._parsed[path] = ast.parse(self.text(path), path)
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                raise Unparsable(f"{path} cannot be parsed: {error}") from error
+        return self._parsed[path]
+
+    def with_file(self, path: str, text: str) -> Tree:
+        """The same, with another file."""
+        files = {**self.files, path: text.encode()}
+        return Tree(self.package, self.version, files, f"{self.origin}, edited", f"{self.digest} edited")
+
+    def mentioning(self, word: str) -> Iterator[str]:
+        """The paths of the modules that hold `word`, anywhere; quick, as nothing is parsed."""
+        needle = word.encode()
+        return (path for path in sorted(self.modules.values()) if needle in self.files[path])
+
+
+def _module(path: str) -> str:
+    parts = PurePosixPath(path).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

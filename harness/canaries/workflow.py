@@ -1,0 +1,253 @@
+"""What `deltaproof canary` does: sources, then each guard of each release in the environment that it names.
+
+Rows are executed side by side, each in one process apart that has imported once what its guards need.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path, PurePosixPath
+
+from harness.artifacts import creating
+from harness.canaries import sources
+from harness.canaries.checking import ENTRY, check
+from harness.canaries.judging import count, exit_code
+from harness.canaries.timeline import changes
+from harness.canaries.trees import Tree
+from harness.cells.many import build_all, resolve_all
+from harness.cells.records import Progress as CellProgress
+from harness.cells.variables import cell_environment
+from harness.errors import ExitCode, UsageError
+from harness.planning.matrix import select_cells
+from harness.records.canaries import CanaryReport, ReleaseReport, Rule, State, Told, Verdict
+from harness.records.cases import Matrix
+from harness.sandbox.client import Limits, Outcome, Sandbox
+
+Rules = Mapping[str, tuple[Rule, ...]]
+Progress = Callable[[str, int, int], None]
+"""Told a release, how many guards of it are done, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryRequest:
+    """What is asked. Of version, newest, path and since at most one; none is what is installed, or else the newest."""
+
+    out: Path
+    packages: tuple[str, ...]
+    version: str = ""
+    newest: bool = False
+    path: Path | None = None
+    since: str = ""
+    until: str = ""
+    rules: tuple[str, ...] = ()
+    """By name; empty for all."""
+    seed: str = ""
+    """Empty for one that nobody can know."""
+    today: date
+    command: str
+
+
+class _Unbuilt:
+    """In the place of a process whose environment could not be built."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def run(self, request: object, *, limits: Limits, visible: tuple[Path, ...] = ()) -> Outcome:
+        """Nothing."""
+        return Outcome(how="impossible", why=self._why)
+
+
+def run_canaries(
+    request: CanaryRequest,
+    rules: Rules,
+    matrix: Matrix,
+    *,
+    progress: Progress | None = None,
+    cell_progress: CellProgress | None = None,
+) -> CanaryReport:
+    """Every guard of the packages that are asked for, in each of the releases."""
+    started, clock = datetime.now(UTC), time.perf_counter()
+    chosen = _chosen(request, rules)
+    seed = request.seed or secrets.token_hex(8)
+    releases = sources.Releases(request.out / "sources")
+    wanted = [(package, version) for package in chosen for version in _versions(request, package, releases)]
+    with ExitStack() as stack:
+        executors = _executors(chosen, matrix, request, stack, cell_progress)
+        reports = [
+            _release(package, version, chosen[package], request, releases, executors, seed, progress)
+            for package, version in wanted
+        ]
+    codes = {report.exit_code for report in reports}
+    return CanaryReport(
+        run_id=f"canaries-{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
+        started=started.isoformat(timespec="seconds"),
+        duration_s=time.perf_counter() - clock,
+        command=request.command,
+        seed=seed,
+        rules=tuple(_told(rule, package) for package, each in chosen.items() for rule in each),
+        releases=tuple(reports),
+        changes=tuple(changes(reports)),
+        exit_code=next((code for code in (ExitCode.FAILED, ExitCode.INCONCLUSIVE) if code in codes), ExitCode.OK),
+    )
+
+
+def _chosen(request: CanaryRequest, rules: Rules) -> dict[str, tuple[Rule, ...]]:
+    if unknown := [package for package in request.packages if package not in rules]:
+        raise UsageError("no canaries watch it", where=unknown[0], expected=f"one of {', '.join(sorted(rules))}")
+    packages = request.packages or tuple(rules)
+    chosen = {
+        package: tuple(rule for rule in rules[package] if not request.rules or rule.name in request.rules)
+        for package in packages
+    }
+    known = {rule.name for each in rules.values() for rule in each}
+    if unknown := [name for name in request.rules if name not in known]:
+        raise UsageError("no such canary", where=unknown[0], expected=f"one of {', '.join(sorted(known))}")
+    return {package: each for package, each in chosen.items() if each}
+
+
+def _versions(request: CanaryRequest, package: str, releases: sources.Releases) -> list[str]:
+    """What to look at, by version; "" for what is installed or a folder, "?" for what nobody could tell."""
+    if request.path is not None:
+        return [""]
+    if request.version:
+        return [request.version]
+    if not request.newest and not request.since and not request.until and _installed(package, ()) is not None:
+        return [""]
+    try:
+        found = releases.versions(package, request.since, request.until)
+    except sources.Unreachable as error:
+        return [f"?{error}"]
+    return found if request.since or request.until else found[-1:]
+
+
+def _installed(package: str, roots: Iterable[str]) -> Tree | None:
+    return sources.installed(package, list(roots))
+
+
+def _release(
+    package: str,
+    version: str,
+    rules: Sequence[Rule],
+    request: CanaryRequest,
+    releases: sources.Releases,
+    executors: Mapping[str, Sandbox | _Unbuilt],
+    seed: str,
+    progress: Progress | None,
+) -> ReleaseReport:
+    clock = time.perf_counter()
+    roots = sorted({PurePosixPath(rule.where).parts[0] for rule in rules})
+    trees: dict[str, Tree | str] = {}
+    for source in dict.fromkeys(rule.source for rule in rules):
+        try:
+            trees[source] = _tree(package, version, source, roots, request, releases)
+        except sources.Unreachable as error:
+            trees[source] = str(error)
+    known = [tree for tree in trees.values() if isinstance(tree, Tree)]
+    name = known[0].version if known else version.partition("?")[0] or "?"
+    done = 0
+
+    def work(row: str) -> list[Verdict]:
+        nonlocal done
+        told = []
+        for rule in rules:
+            if rule.row == row:
+                tree = trees[rule.source]
+                if isinstance(tree, str):
+                    verdict = Verdict(rule=rule.name, state=State.CANNOT_TELL, counts=True, why=tree, looked_at=())
+                else:
+                    verdict = check(rule, tree, executors[row], lambda each: _unpacked(each, request.out), seed)
+                told.append(count(rule, verdict, name, request.today))
+                done += 1
+                if progress is not None:
+                    progress(f"{package} {name}", done, len(rules))
+        return told
+
+    rows = sorted({rule.row for rule in rules})
+    with ThreadPoolExecutor(max_workers=len(rows)) as pool:
+        verdicts = {verdict.rule: verdict for told in pool.map(work, rows) for verdict in told}
+    ordered = tuple(verdicts[rule.name] for rule in rules)
+    return ReleaseReport(
+        package=package,
+        version=name,
+        origin=known[0].origin if known else next(tree for tree in trees.values() if isinstance(tree, str)),
+        digest=known[0].digest if known else "",
+        verdicts=ordered,
+        exit_code=exit_code(ordered),
+        duration_s=time.perf_counter() - clock,
+        rerun=_rerun(package, name, request, seed),
+    )
+
+
+def _tree(
+    package: str, version: str, source: str, roots: list[str], request: CanaryRequest, releases: sources.Releases
+) -> Tree:
+    if version.startswith("?"):
+        raise sources.Unreachable(version[1:])
+    if request.path is not None:
+        return sources.folder(package, request.path, roots)
+    if version:
+        return releases.tree(package, version, "sdist" if source == "sdist" else "wheel", roots)
+    found = _installed(package, roots)
+    if found is None:
+        raise sources.Unreachable(f"{package} is not installed")
+    return found
+
+
+def _unpacked(tree: Tree, out: Path) -> Path:
+    """A folder with the tree's files, for a Python that is to import them; made once for each digest."""
+    directory = out / "sources" / "unpacked" / tree.digest.replace(" ", "-")
+    if not directory.exists():
+        with creating(directory) as partial:
+            for name, content in tree.files.items():
+                path = partial / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+    return directory
+
+
+def _executors(
+    rules: Rules, matrix: Matrix, request: CanaryRequest, stack: ExitStack, progress: CellProgress | None
+) -> dict[str, Sandbox | _Unbuilt]:
+    """A process apart for each row that is named, and for this Python."""
+    needs: dict[str, set[str]] = {}
+    for each in rules.values():
+        for rule in each:
+            needs.setdefault(rule.row, set()).update(rule.needs)
+    rows = tuple(row for row in needs if row)
+    pythons: dict[str, Path | str] = {"": sys.executable}
+    failed: dict[str, str] = {}
+    if rows:
+        resolved = resolve_all(
+            select_cells(matrix, rows), matrix, out=request.out, day=request.today, on_progress=progress
+        )
+        built = build_all(resolved.done.values(), out=request.out, on_progress=progress)
+        pythons |= {name: cell.python for name, cell in built.done.items()}
+        failed = {name: str(error) for name, error in {**resolved.failed, **built.failed}.items()}
+    environment = cell_environment(scratch=Path("/scratch"), code=Path("/"), environ={})
+    return {
+        row: _Unbuilt(f"the environment of row {row} could not be built: {failed[row]}")
+        if row in failed
+        else stack.enter_context(Sandbox(pythons[row], ENTRY, preload=sorted(needs[row]), environment=environment))
+        for row in needs
+    }
+
+
+def _told(rule: Rule, package: str) -> Told:
+    return Told(
+        name=rule.name, package=package, why=rule.why, thread=rule.thread, where=rule.where,
+        symbols=tuple(rule.symbols.values()), expected=rule.expected,
+    )  # fmt: skip
+
+
+def _rerun(package: str, version: str, request: CanaryRequest, seed: str) -> str:
+    which = ["--path", str(request.path)] if request.path is not None else ["--version", version]
+    return shlex.join(["deltaproof", "canary", "--package", package, *which, "--seed", seed])
