@@ -12,8 +12,9 @@ import numpy as np
 
 from harness.errors import CaseError
 
-_OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
+_OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
 }  # fmt: skip
 
 
@@ -44,21 +45,21 @@ def draw(given: Mapping[str, Any], random: Random, where: str) -> dict[str, Any]
 def _array(what: Mapping[str, Any], values: Mapping[str, Any], random: Random, where: str) -> Any:
     if set(what) != {"normal"} or not isinstance(what["normal"], list):
         raise CaseError("unknown way to draw", where=where, expected='{normal = ["E * r", "H"]}', got=str(dict(what)))
-    shape = [evaluate(str(each), values, where) for each in what["normal"]]
+    shape = [int(evaluate(str(each), values, where)) for each in what["normal"]]
     # Few bits, so that sums and products of them are exact in float32: what is compared are deltas, and no roundings.
     numbers = np.random.default_rng(random.getrandbits(64)).integers(-64, 64, shape)
     return (numbers / 16).tolist()
 
 
-def evaluate(expression: str, values: Mapping[str, Any], where: str) -> int:
-    """A whole number: names, numbers, and + - * // of them. Raises CaseError."""
+def evaluate(expression: str, values: Mapping[str, Any], where: str) -> float:
+    """A number: names, whole numbers, and + - * / // of them. Raises CaseError."""
     try:
         return _number(ast.parse(expression, mode="eval").body, values)
     except (SyntaxError, KeyError, TypeError, ValueError, ZeroDivisionError, RecursionError) as error:
         raise CaseError("is no expression of numbers that are given", where=where, got=expression) from error
 
 
-def _number(node: ast.expr, values: Mapping[str, Any]) -> int:
+def _number(node: ast.expr, values: Mapping[str, Any]) -> float:
     if isinstance(node, ast.Constant) and type(node.value) is int:
         return node.value
     if isinstance(node, ast.Name) and type(values[node.id]) is int:

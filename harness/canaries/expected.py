@@ -69,3 +69,15 @@ def merged_second_half(W: Array, A: Array, B: Array, E: int, expert: int, scalin
 def merged_experts(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
     """W [E, O, I] with the deltas of all experts."""
     return W + scaling * np.stack([delta(A, B, E, expert) for expert in range(E)])
+
+
+@_expected
+def merged_gates(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
+    """The first halves, [E, O / 2, I], of fused gates and ups [E, O, I] with the deltas of all experts."""
+    return merged_experts(W, A, B, E, scaling)[:, : W.shape[1] // 2]
+
+
+@_expected
+def merged_ups(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
+    """The second halves of the same."""
+    return merged_experts(W, A, B, E, scaling)[:, W.shape[1] // 2 :]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from random import Random
@@ -12,8 +14,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 import harness
 from harness.canaries.drawing import draw
 from harness.canaries.expected import EXPECTED
+from harness.codec import decode
 from harness.errors import CaseError
-from harness.planning.toml_files import read_toml
 from harness.records.canaries import Example, Rule, RuleFile
 
 CANARIES = Path(harness.__file__).parents[1] / "cases" / "canaries"
@@ -23,7 +25,7 @@ def load_rules(directory: Path = CANARIES) -> dict[str, tuple[Rule, ...]]:
     """Every package's canaries. Raises CaseError, naming file and rule, for whatever could not catch anything."""
     found = {}
     for path in sorted(directory.glob("*.toml")):
-        file = read_toml(RuleFile, path)
+        file = _read(path)
         if file.package != path.stem:
             raise CaseError("package and file name differ", where=path.name, expected=path.stem, got=file.package)
         seen: set[str] = set()
@@ -33,10 +35,37 @@ def load_rules(directory: Path = CANARIES) -> dict[str, tuple[Rule, ...]]:
                 raise CaseError("there are two of this name", where=where)
             seen.add(rule.name)
             _check(rule, where)
-        found[file.package] = file.rules
+        found[file.package] = tuple(_with_setups(rule, directory, f"{path.name}: {rule.name}") for rule in file.rules)
     if not found:
         raise CaseError("no canaries (*.toml)", where=str(directory))
     return found
+
+
+def _read(path: Path) -> RuleFile:
+    """A file, in which a rule that says `like` has all that it does not say itself from the template of that name."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CaseError(f"cannot be read: {error}", where=str(path)) from error
+    templates = data.pop("templates", {})
+    rules = []
+    for raw in data.get("rules", []):
+        like = raw.pop("like", "")
+        if like and like not in templates:
+            raise CaseError("there is no such template", where=f"{path.name}: {raw.get('name')}", got=repr(like))
+        rules.append({**templates.get(like, {}), **raw})
+    return decode(RuleFile, {**data, "rules": rules}, where=path.name, error=CaseError)
+
+
+def _with_setups(rule: Rule, directory: Path, where: str) -> Rule:
+    """The rule with the text of all that it uses."""
+    texts = []
+    for name in rule.uses:
+        path = directory / "setups" / f"{name}.py"
+        if not path.is_file():
+            raise CaseError("there is no such setup", where=where, expected=f"a file {path.name} in {path.parent}")
+        texts.append(path.read_text(encoding="utf-8"))
+    return replace(rule, setup="\n".join([*texts, rule.setup]))
 
 
 def _check(rule: Rule, where: str) -> None:

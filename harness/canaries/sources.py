@@ -63,13 +63,13 @@ class Releases:
             raise Unreachable(f"the registry has no release of {package} {_range(since, until)}")
         return [str(each) for each in wanted]
 
-    def tree(self, package: str, version: str, source: Source, roots: Collection[str]) -> Tree:
-        """The Python files of a release, those of the packages `roots` and of its tests. Raises Unreachable."""
+    def tree(self, package: str, version: str, source: Source) -> Tree:
+        """The Python files of a release. Raises Unreachable."""
         path = self._kept(package, version, source) or self._fetch(package, version, source)
         read = read_archive(path)
         if read.digest != path.parent.name[-_DIGEST_LENGTH:]:
             raise Unreachable(f"{path} is not what was fetched: delete it")
-        return _tree(package, version, read, f"{source} {path.name}, sha256 {read.digest[:16]}", roots)
+        return Tree(package, version, read.files, f"{source} {path.name}, sha256 {read.digest[:16]}", read.digest)
 
     def _kept(self, package: str, version: str, source: Source) -> Path | None:
         pattern = f"{version}-{source}-{'[0-9a-f]' * _DIGEST_LENGTH}/*"
@@ -138,7 +138,8 @@ def installed(package: str, roots: Collection[str]) -> Tree | None:
     except importlib.metadata.PackageNotFoundError:
         return None
     folder = Path(str(distribution.locate_file("")))
-    return _tree(package, distribution.version, _folders(folder, roots), f"installed in {folder}", roots)
+    read = _folders(folder, roots)
+    return Tree(package, distribution.version, read.files, f"installed in {folder}", read.digest)
 
 
 def folder(package: str, directory: Path, roots: Collection[str]) -> Tree:
@@ -147,7 +148,9 @@ def folder(package: str, directory: Path, roots: Collection[str]) -> Tree:
         if any((root / name).is_dir() for name in roots):
             commit = _commit(directory)
             origin = f"folder {directory}" + (f", commit {commit}" if commit else "")
-            return _tree(package, commit or "folder", _folders(root, [*roots, "tests"]), origin, roots)
+            beside = [path.parent.name for path in root.glob("*/__init__.py")]
+            read = _folders(root, [*roots, *beside, "tests"])
+            return Tree(package, commit or "folder", read.files, origin, read.digest)
     raise UsageError(
         "holds no such package", where=str(directory), expected=f"a folder {' or '.join(sorted(roots))} in it"
     )
@@ -174,12 +177,6 @@ def _commit(directory: Path) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return ended.stdout.strip() if ended.returncode == 0 else ""
-
-
-def _tree(package: str, version: str, read: Read, origin: str, roots: Collection[str]) -> Tree:
-    wanted = {*roots, "tests"}
-    files = {path: content for path, content in read.files.items() if path.partition("/")[0] in wanted}
-    return Tree(package, version, files, origin, read.digest)
 
 
 def _range(since: str, until: str) -> str:

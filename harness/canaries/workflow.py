@@ -195,7 +195,7 @@ def _tree(
     if request.path is not None:
         return sources.folder(package, request.path, roots)
     if version:
-        return releases.tree(package, version, "sdist" if source == "sdist" else "wheel", roots)
+        return releases.tree(package, version, "sdist" if source == "sdist" else "wheel")
     found = _installed(package, roots)
     if found is None:
         raise sources.Unreachable(f"{package} is not installed")

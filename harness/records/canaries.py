@@ -101,7 +101,7 @@ class Rule:
     """The releases that must have it, a PEP 440 specifier."""
     where: str
     """The file in the package, `unsloth_zoo/saving_utils.py`."""
-    symbols: Mapping[str, str]
+    symbols: Mapping[str, str] = field(default_factory=dict)
     """What calls name it, to its name in the file; `Class.method` and `function.inner` too."""
     parameters: tuple[str, ...] = ()
     """The names that the first symbol's parameters begin with."""
@@ -120,7 +120,10 @@ class Rule:
     times: int = 3
     """How often all is drawn anew."""
     time_s: float = 5.0
+    uses: tuple[str, ...] = ()
+    """Files of `cases/canaries/setups` that are executed before the calls, without `.py`."""
     setup: str = ""
+    """What is executed after them."""
     calls: tuple[Call, ...]
     good: tuple[Example, ...] = ()
     bad: tuple[Example, ...]

@@ -14,6 +14,7 @@ import selectors
 import signal
 import sys
 import sysconfig
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Collection
@@ -148,6 +149,7 @@ def _work(job: dict[str, Any], do: Callable[[Any], Any], pipes: dict[str, int]) 
         os.close(pipes["said"])
         os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.environ |= {"HOME": walls.SCRATCH, "TMPDIR": walls.SCRATCH}
+        tempfile.tempdir = None  # it remembers what it found before
         walls.shut(
             processor_s=int(limits["time_s"]) + 1,
             memory_bytes=limits["memory_bytes"],

@@ -27,7 +27,7 @@ _READ_ONLY, _NO_SETUID = 1, 2
 _PR_SET_DEATH_SIGNAL, _PR_SET_NO_NEW_PRIVILEGES, _PR_SET_SECCOMP, _PR_DROP_BOUND = 1, 38, 22, 24
 _CAPABILITIES_3 = 0x20080522
 
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/proc/cpuinfo")
 SCRATCH = "/scratch"
 """The one folder that can be written, in memory, and gone at the end."""
 
