@@ -87,9 +87,9 @@ def adapted(
     """A PeftModel with these sizes and weights, and the folder of its base."""
     torch.manual_seed(0)
     config = AutoConfig.for_model(
-        "qwen3_moe", vocab_size=32, hidden_size=hidden, intermediate_size=inner, moe_intermediate_size=inner, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=1, head_dim=4, num_experts=experts, num_experts_per_tok=2,
-        tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        "qwen3_moe", vocab_size=32, hidden_size=hidden, intermediate_size=inner, moe_intermediate_size=inner,
+        num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=4, num_experts=experts,
+        num_experts_per_tok=2, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.generation_config.update(**(generation or {}))
