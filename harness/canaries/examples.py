@@ -37,8 +37,8 @@ def _edited(text: str, edit: Edit, where: str) -> str:
     outermost = [node for node in found if not any(_holds(other, node) for other in found)]
     if not outermost:
         raise CaseError("an edit fits nothing", where=where, got=f"{edit.find} within {edit.within or 'the file'}")
-    edited = root.commit_edits([node.replace(_filled(edit.put, node)) for node in outermost])
-    if edited == text:
+    edited = root.commit_edits([node.replace(_filled(edit.put, node, text)) for node in outermost])
+    if edited == root.text():
         raise CaseError("an edit changes nothing", where=where, got=edit.find)
     return edited
 
@@ -50,12 +50,12 @@ def _holds(outer: SgNode, inner: SgNode) -> bool:
     )
 
 
-def _filled(put: str, node: SgNode) -> str:
+def _filled(put: str, node: SgNode, text: str) -> str:
     def found(match: re.Match[str]) -> str:
         many, one = match.groups()
         if many:
             nodes = node.get_multiple_matches(many)
-            return "".join(each.text() + ("" if each.text() == "," else " ") for each in nodes).strip()
+            return text[nodes[0].range().start.index : nodes[-1].range().end.index] if nodes else ""
         single = node.get_match(one)
         return single.text() if single is not None else match.group()
 

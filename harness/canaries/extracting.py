@@ -176,7 +176,7 @@ def _used_by(node: ast.stmt) -> set[str]:
         if isinstance(each, ast.Name):
             used.add(each.id)
         for field, value in ast.iter_fields(each):
-            if field in ("annotation", "returns") and not isinstance(each, ast.AnnAssign):
+            if field in ("annotation", "returns"):
                 continue
             children = value if isinstance(value, list) else [value]
             stack += [child for child in children if isinstance(child, ast.AST)]

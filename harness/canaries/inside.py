@@ -157,6 +157,8 @@ def _told(error: BaseException) -> dict[str, Any]:
 
 def _plain(value: Any, depth: int = 0) -> Any:
     """As JSON has it: arrays as nested lists, anything unknown as the name of its type."""
+    if isinstance(value, StandIn):
+        return {"object": "a stand-in"}
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
@@ -169,7 +171,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
         return {str(key): _plain(item, depth + 1) for key, item in value.items()}
     if callable(getattr(value, "tolist", None)) and hasattr(value, "shape"):
         value = value.detach().float().cpu() if hasattr(value, "detach") else value
-        return value.tolist()
+        return _plain(value.tolist(), depth + 1)
     return {"object": type(value).__name__}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -57,7 +58,8 @@ class Tree:
     def with_file(self, path: str, text: str) -> Tree:
         """The same, with another file."""
         files = {**self.files, path: text.encode()}
-        return Tree(self.package, self.version, files, f"{self.origin}, edited", f"{self.digest} edited")
+        digest = hashlib.sha256(f"{self.digest}\0{path}\0{text}".encode()).hexdigest()
+        return Tree(self.package, self.version, files, f"{self.origin}, edited", digest)
 
     def mentioning(self, word: str) -> Iterator[str]:
         """The paths of the modules that hold `word`, anywhere; quick, as nothing is parsed."""

@@ -204,7 +204,7 @@ def _tree(
 
 def _unpacked(tree: Tree, out: Path) -> Path:
     """A folder with the tree's files, for a Python that is to import them; made once for each digest."""
-    directory = out / "sources" / "unpacked" / tree.digest.replace(" ", "-")
+    directory = out / "sources" / "unpacked" / tree.digest
     if not directory.exists():
         with creating(directory) as partial:
             for name, content in tree.files.items():

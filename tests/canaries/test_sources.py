@@ -1,0 +1,172 @@
+"""Where sources come from, and what is said when they cannot be had."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.canaries import sources
+from harness.canaries.sources import Releases, Unreachable, folder, installed
+from harness.errors import UsageError
+from tests.canaries.making import GUARD, WHERE, sdist, wheel
+
+
+class Registry:
+    """Stands for a registry, and counts what it is asked."""
+
+    def __init__(self, archives: Mapping[str, bytes], *, digests: bool = True, is_there: bool = True) -> None:
+        self.archives = archives
+        self.digests = digests
+        self.is_there = is_there
+        self.num_fetched = 0
+        self.session = self
+
+    def find_all_packages(self, package: str) -> list[Any]:
+        """One for each archive, named as on a registry: name-version."""
+        if not self.is_there:
+            raise OSError("no route to host")
+        return [self._package(name) for name in self.archives if name.startswith(package)]
+
+    def _package(self, name: str) -> Any:
+        version = name.split("-")[1].removesuffix(".tar.gz")
+        digest = hashlib.sha256(self.archives[name]).hexdigest() if self.digests is True else "0" * 64
+        link = SimpleNamespace(
+            is_wheel=name.endswith(".whl"), yank_reason=None, is_yanked="yanked" in name, filename=name,
+            normalized=f"https://example.org/{name}", hash_name="sha256", hash=digest,
+        )  # fmt: skip
+        return SimpleNamespace(version=version, link=link)
+
+    def get(self, url: str) -> Any:
+        """An archive."""
+        if not self.is_there:
+            raise OSError("no route to host")
+        self.num_fetched += 1
+        return SimpleNamespace(content=self.archives[url.rpartition("/")[2]], raise_for_status=lambda: None)
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> dict[str, bytes]:
+    """Two wheels, a release candidate, a source archive and a yanked release."""
+    made = wheel(tmp_path / "a.whl", {WHERE: GUARD.encode(), "beside/more.py": b"1"}).read_bytes()
+    source = sdist(tmp_path / "a.tar.gz", {f"guarded-2.0/{WHERE}": GUARD.encode()}).read_bytes()
+    names = ("guarded-1.0-py3.whl", "guarded-10.0-py3.whl", "guarded-2.0-py3.whl", "guarded-11.0rc1-py3.whl",
+             "guarded-12.0-yanked.whl", "guarded-odd-py3.whl")  # fmt: skip
+    return {**dict.fromkeys(names, made), "guarded-2.0.tar.gz": source}
+
+
+def releases(tmp_path: Path, registry: Registry) -> Releases:
+    """Kept in a folder, from a registry."""
+    made = Releases(tmp_path / "sources")
+    made.__dict__["_finder"] = registry
+    return made
+
+
+def test_versions_are_those_of_final_wheels(tmp_path: Path, archives: dict[str, bytes]) -> None:
+    """Oldest first, as versions and not as texts; between two, both included."""
+    of = releases(tmp_path, Registry(archives))
+    assert ["1.0", "2.0", "10.0"] == of.versions("guarded")
+    assert ["2.0", "10.0"] == of.versions("guarded", since="2.0")
+    assert ["1.0", "2.0"] == of.versions("guarded", until="2.0")
+    with pytest.raises(Unreachable, match="no release of guarded since 20"):
+        of.versions("guarded", since="20")
+    with pytest.raises(Unreachable, match="no release of other"):
+        of.versions("other")
+
+
+def test_a_release_is_fetched_once(tmp_path: Path, archives: dict[str, bytes]) -> None:
+    """And is there without a registry; wheel and source are two."""
+    registry = Registry(archives)
+    first = releases(tmp_path, registry).tree("guarded", "2.0", "wheel")
+    assert ("2.0", {WHERE, "beside/more.py"}) == (first.version, set(first.files))
+    assert "guarded-2.0-py3.whl" in first.origin
+    assert [WHERE] == list(releases(tmp_path, registry).tree("guarded", "2.0", "sdist").files)
+    gone = releases(tmp_path, Registry({}, is_there=False))
+    assert first.files == gone.tree("guarded", "2.0", "wheel").files
+    assert 2 == registry.num_fetched
+
+
+@pytest.mark.parametrize(
+    ("registry", "words"),
+    [
+        ({"is_there": False}, "cannot be listed: no route to host"),
+        ({"digests": False}, "another file than the registry says"),
+    ],
+)
+def test_what_cannot_be_had(tmp_path: Path, archives: dict[str, bytes], registry: dict[str, Any], words: str) -> None:
+    """Is said, and nothing is kept."""
+    with pytest.raises(Unreachable, match=words):
+        releases(tmp_path, Registry(archives, **registry)).tree("guarded", "2.0", "wheel")
+    assert not list((tmp_path / "sources").glob("*/*"))
+
+
+def test_a_release_that_is_not_there(tmp_path: Path, archives: dict[str, bytes]) -> None:
+    """With its name."""
+    with pytest.raises(Unreachable, match=r"no wheel of guarded 3\.0"):
+        releases(tmp_path, Registry(archives)).tree("guarded", "3.0", "wheel")
+    with pytest.raises(Unreachable, match=r"no sdist of guarded 1\.0"):
+        releases(tmp_path, Registry(archives)).tree("guarded", "1.0", "sdist")
+
+
+def test_what_is_kept_is_what_was_fetched(tmp_path: Path, archives: dict[str, bytes]) -> None:
+    """A file that somebody changed since is refused."""
+    of = releases(tmp_path, Registry(archives))
+    of.tree("guarded", "2.0", "wheel")
+    [kept] = (tmp_path / "sources").rglob("*.whl")
+    kept.write_bytes(archives["guarded-2.0.tar.gz"] and wheel(tmp_path / "b.whl", {"a.py": b"2"}).read_bytes())
+    with pytest.raises(Unreachable, match="not what was fetched: delete it"):
+        of.tree("guarded", "2.0", "wheel")
+
+
+def test_what_is_installed() -> None:
+    """Beside this Python, with its version; None of what is not."""
+    found = installed("packaging", ["packaging"])
+    assert found is not None
+    assert "packaging/version.py" in found.files
+    assert installed("no-such-package", ["none"]) is None
+
+
+@pytest.mark.parametrize("below", ["", "src"])
+def test_a_folder(tmp_path: Path, below: str) -> None:
+    """Or its `src`, with its tests, and what lies beside."""
+    for name in (WHERE, "guarded/__init__.py", "beside/__init__.py", "tests/test_a.py", "docs/a.py"):
+        path = tmp_path / below / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a = 1\n", encoding="utf-8")
+    found = folder("guarded", tmp_path, ["guarded"])
+    assert {WHERE, "guarded/__init__.py", "beside/__init__.py", "tests/test_a.py"} == set(found.files)
+    assert "folder" == found.version
+    with pytest.raises(UsageError, match="holds no such package"):
+        folder("other", tmp_path, ["other"])
+
+
+def test_a_checkout_is_called_by_its_commit(tmp_path: Path) -> None:
+    """With a mark where files were changed since."""
+    (tmp_path / "guarded").mkdir()
+    (tmp_path / WHERE).write_text(GUARD, encoding="utf-8")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    clean = folder("guarded", tmp_path, ["guarded"])
+    assert 12 == len(clean.version)
+    assert f"commit {clean.version}" in clean.origin
+    (tmp_path / WHERE).write_text("", encoding="utf-8")
+    changed = folder("guarded", tmp_path, ["guarded"])
+    assert f"{clean.version}-dirty" == changed.version
+    assert clean.digest != changed.digest
+
+
+def test_a_registry_is_the_one_that_pip_is_set_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of it is ours but the default."""
+    settings = {"index-url": "https://example.org/simple", "extra-index-url": "https://a.example https://b.example"}
+    monkeypatch.setattr(sources, "pip_setting", lambda name: settings.get(name, ""))
+    finder = Releases(tmp_path)._finder
+    urls = [source["url"] for source in finder.sources if source["type"] == "index"]
+    assert ["https://example.org/simple", "https://a.example", "https://b.example"] == urls
+    monkeypatch.setattr(sources, "pip_setting", lambda name: "")
+    assert [sources.DEFAULT_INDEX] == [source["url"] for source in Releases(tmp_path)._finder.sources]
