@@ -44,3 +44,20 @@ def test_the_first_stage_beyond_noise_is_named(reloaded: Outputs | None, dtype: 
     found = first_diverging(TRAINED, reloaded, dtype)
     assert found.startswith(expected)
     assert bool(expected) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "found"),
+    [
+        pytest.param(1e4, 1e4 + 1, "", id="as much as noise"),
+        pytest.param(1e4, 1e4 + 1.01, "norm (relative difference 0.0001)", id="a little more"),
+        pytest.param(1e-3, 1.1e-3, "norm (relative difference 0.1)", id="small numbers"),
+        pytest.param(0.0, 1.0, "norm (relative difference 1e+30)", id="from nothing"),
+        pytest.param(1e-3, 1e-3 + 1e-8, "", id="small numbers that agree"),
+    ],
+)
+def test_differences_are_relative_to_the_stage(expected: float, got: float, found: str) -> None:
+    """However large or small its numbers are."""
+    trained, reloaded = (replace(TRAINED, stages={"norm": np.full((1, 1, 1), number)}) for number in (expected, got))
+    assert found == first_diverging(trained, reloaded, "float32")
+    assert "" == first_diverging(None, reloaded, "float32")
