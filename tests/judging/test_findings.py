@@ -486,6 +486,8 @@ def test_other_crashes_have_other_causes() -> None:
         ("one two three four five six seven eight nine ten", "one two three four five six seven eight"),
         ("\n  leading space", "leading space"),
         ("can't load 'abc' from disk", "cant load from disk"),
+        ("Target modules {'q'} not found in the base model. Look there.", "not found in the base model"),
+        ("CUDA Out of memory", "CUDA Out of memory"),
     ],
 )
 def test_stable_words(message: str, expected: str) -> None:

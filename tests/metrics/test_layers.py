@@ -138,3 +138,18 @@ def test_where_routing_cannot_be_told_every_position_counts() -> None:
         none = np.zeros((0, 2, 5, 0), np.int64)
         trained, reloaded = (replace(each, routing_MBTK=none) for each in (observed.trained, observed.reloaded))
         assert 70 == measured(make_read(family, trained=trained, reloaded=reloaded)).num_compared
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "error"),
+    [
+        pytest.param(1e4, 1e4 + 1, 1e-4, id="large numbers"),
+        pytest.param(1e-3, 1.1e-3, 0.1, id="small numbers"),
+        pytest.param(0.0, 1.0, 1e30, id="from nothing"),
+    ],
+)
+def test_differences_are_relative_to_the_stage(expected: float, got: float, error: float) -> None:
+    """However large or small its numbers are."""
+    trained, reloaded = (replace(TRAINED, stages={"norm": np.full((1, 1, 1), number)}) for number in (expected, got))
+    (found,) = stage_errors(make_read(trained=trained, reloaded=reloaded))
+    assert pytest.approx(error) == found.error
