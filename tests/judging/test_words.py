@@ -10,11 +10,12 @@ import pytest
 
 from harness.judging.findings import find
 from harness.judging.gates import Gate, GateTable, load_gates
-from harness.judging.judge import judge
-from harness.metrics import measure_all
+from harness.judging.judge import judge, situation_of
+from harness.metrics import layers, measure_all
 from harness.metrics.inventory import owed_files
 from harness.metrics.observed import Observed
-from harness.records.jobs import Crash, FieldValue, LoadReport
+from harness.metrics.weight_table import WeightTable
+from harness.records.jobs import Contradiction, Crash, FieldValue, LoadReport
 from harness.records.results import Check, Finding, Judgement, Location, Measured, Measurement, Missing
 from tests.observations import (
     EXPERT_3,
@@ -72,6 +73,21 @@ def adapted(*, without: str, more: tuple[str, ...]) -> Observed:
     return answered(WRITE, adapted=(*names, *more))
 
 
+def stored_as(dtype: str, *names: str, damage: Damage | None = None) -> WeightTable:
+    """Weights of which these were stored in another dtype."""
+    table = make_weights(damage=damage)
+    stored = np.where(np.isin(table.name, names), dtype, table.stored_dtype)
+    return replace(table, stored_dtype=stored)
+
+
+def off_at(**factors: float) -> Observed:
+    """A route whose logits are others, and whose stages (a dot in a name is an underscore) are times a factor."""
+    stages = {
+        name: values * np.float32(factors.get(name.replace(".", "_"), 1)) for name, values in OUTPUTS.stages.items()
+    }
+    return make_read(reloaded=replace(OUTPUTS, logits_BTV=make_logits(3), stages=stages))
+
+
 def crashed(message: str) -> Observed:
     """A route that ended with this message."""
     crash = Crash(stage="load_adapter", exception="RuntimeError", message=message, traceback="")
@@ -120,7 +136,7 @@ def said(kind: str, message: str, tensor: str = "", **more: object) -> Finding:
         ),
         pytest.param(
             adapted(without="", more=("odd.1.x",)),
-            [said("coverage_extra", "1 of 0 tensors of odd.*.x are adapted without being asked for", "odd.1.x")],
+            [said("coverage_extra", "1 tensors like odd.1.x are adapted without being asked for", "odd.1.x")],
             id="more than was asked for",
         ),
         pytest.param(
@@ -135,11 +151,20 @@ def said(kind: str, message: str, tensor: str = "", **more: object) -> Finding:
             id="several of a route",
         ),
         pytest.param(
-            replace(adapted(without="", more=("odd.1.x",)), files=(), weights=make_weights(damage=elsewhere)),
-            [said("passthrough_changed", "1 tensor of norm: passthrough_changed (layers none, experts none)", NORM,
+            answered(
+                replace(adapted(without="", more=("odd.1.x",)), files=(),
+                        weights=stored_as("float16", EXPERT_3, damage=elsewhere)),
+                fields=(FieldValue(name="eps", expected="1", got="2"),),
+                contradictions=(Contradiction(kind="index_mismatch", message="no such shard", file="one"),),
+            ),
+            [said("config_changed", "eps came back as 2", "eps", expected="1", got="2"),
+             said("index_mismatch", "no such shard", expected="one"),
+             said("passthrough_changed", "1 tensor of norm: passthrough_changed (layers none, experts none)", NORM,
                   expected="equal to base", got="recovered 0.0000, residual 2.45"),
              said("tensor_unexpected", "model.layers.1.ghost has no place in base", "model.layers.1.ghost"),
-             said("coverage_extra", "1 of 0 tensors of odd.*.x are adapted without being asked for", "odd.1.x"),
+             said("dtype_changed", f"1 tensors like {EXPERT_3} are stored as float16, and float32 in base",
+                  where=HERE, expected="float32", got="float16"),
+             said("coverage_extra", "1 tensors like odd.1.x are adapted without being asked for", "odd.1.x"),
              *(said(kind, f"{path} was not saved", expected=path, got="no such file") for kind, path in (
                  ("file_missing", "adapter/adapter_config.json"),
                  ("file_missing", "adapter/adapter_model.safetensors"),
@@ -187,9 +212,26 @@ def said(kind: str, message: str, tensor: str = "", **more: object) -> Finding:
             id="not adapted",
         ),
         pytest.param(
+            replace(WRITE, weights=stored_as("float16", EXPERT_3, *ATTENTION)),
+            [said("dtype_changed", f"2 tensors like {ATTENTION[0]} are stored as float16, and float32 in base",
+                  ATTENTION[0], num_alike=2, expected="float32", got="float16"),
+             said("dtype_changed", f"1 tensors like {EXPERT_3} are stored as float16, and float32 in base",
+                  where=HERE, expected="float32", got="float16")],
+            id="dtypes",
+        ),
+        pytest.param(
+            answered(WRITE, contradictions=(
+                Contradiction(kind="tensor_duplicated", message="is in two shards", tensor=EXPERT_3, file="two"),
+                Contradiction(kind="index_mismatch", message="the index has no such shard", file="one"),
+            )),
+            [said("index_mismatch", "the index has no such shard", expected="one"),
+             said("tensor_duplicated", "is in two shards", where=HERE, expected="two")],
+            id="contradictions",
+        ),
+        pytest.param(
             adapted(without=EXPERT_3, more=("odd.2.x", "odd.1.x")),
             [said("coverage_lost", "1 of 16 tensors of experts.gate are asked for and not adapted", where=HERE),
-             said("coverage_extra", "2 of 0 tensors of odd.*.x are adapted without being asked for", "odd.1.x",
+             said("coverage_extra", "2 tensors like odd.1.x are adapted without being asked for", "odd.1.x",
                   num_alike=2)],
             id="coverage",
         ),
@@ -215,8 +257,8 @@ def test_what_is_found_is_told_whole(observed: Observed, expected: list[Finding]
                      "samples_repeated", "samples drawn under one seed are one sample", id="drawing"),
         pytest.param(make_read(reloaded=make_outputs(np.full_like(OUTPUTS.logits_BTV, np.nan))), "logits_not_finite",
                      "logits_not_finite", "logits are not numbers", id="no numbers"),
-        pytest.param(make_read(reloaded=make_outputs(make_logits(3))), "kl_ratio_equal_routing", "logits_differ",
-                     "the reloaded model does not compute what the trained model did", id="logits"),
+        pytest.param(make_read(reloaded=replace(OUTPUTS, logits_BTV=make_logits(3))), "kl_ratio_equal_routing",
+                     "logits_differ", "the reloaded model does not compute what the trained model did", id="logits"),
         pytest.param(make_read(reloaded=replace(OUTPUTS, tokens_SN=OUTPUTS.tokens_SN + 1)), "samples_equal",
                      "samples_differ", "greedy samples differ", id="samples"),
         pytest.param(replace(READ, base=READ.trained), "kl_base_trained_mean", "no_signal", "kl_base_trained_mean",
@@ -233,6 +275,27 @@ def test_what_a_check_found_is_told_with_the_checks_own_words(
     message = next(check.message for check in found.checks if check.metric == metric)
     assert message
     assert Finding(kind=kind, message=f"{words}: {message}") in found.findings
+
+
+def stage_of(observed: Observed, checks: Sequence[Check]) -> Finding:
+    """What is said of logits that differ."""
+    return next(finding for finding in find(observed, checks) if finding.kind == "logits_differ")
+
+
+def test_logits_that_differ_are_told_with_the_stage_that_is_beyond_its_own_gate() -> None:
+    """Not with one that is beyond another's; and without a stage where no gate judges stages."""
+    checks = judged(off_at(layers_1=1.001)).checks
+    number = next(check for check in checks if check.metric == layers.NAME)
+    text = "the reloaded model does not compute what the trained model did: "
+    ratio = next(check.message for check in checks if check.metric == "kl_ratio_equal_routing")
+    stage = "layers.1 (relative difference 0.001)"
+    assert stage_of(off_at(layers_1=1.001), checks) == said(
+        "logits_differ", f"{text}{ratio}; first at {stage}", where=Location(layer=1),
+        expected=f"every stage within {number.tolerance:.3g}", got=stage,
+    )  # fmt: skip
+    assert said("logits_differ", text + ratio) == stage_of(off_at(layers_1=1.000001), checks)
+    others = [check for check in checks if check.metric != layers.NAME]
+    assert said("logits_differ", text + ratio) == stage_of(off_at(layers_1=1.001), others)
 
 
 def test_a_group_lists_its_layers_and_experts() -> None:
@@ -305,8 +368,7 @@ def test_a_tensor_that_has_no_role_is_called_by_its_pattern() -> None:
 def test_what_is_within_the_tolerance_is_no_culprit() -> None:
     """Of two tensors that are off, the one that is off by more than clean runs are; by anything, if nobody says."""
     table = make_weights(damage=without(EXPERT_3))
-    gate = next(gate for gate in load_gates().of("read", "float32", across_stacks=False)
-                if gate.metric == "weight_residual_max")  # fmt: skip
+    gate = next(gate for gate in load_gates().of(situation_of(READ)) if gate.metric == "weight_residual_max")
     row = table.name.tolist().index(ATTENTION[0])
     residual = table.residual_norm.copy()
     residual[row] = gate.bound * table.delta_norm[row] / 2

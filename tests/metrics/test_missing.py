@@ -72,6 +72,9 @@ CASES: dict[str, list[tuple[str, Observed, dict[str, str]]]] = {
         ("no trained", replace(READ, trained=None), {"top1_agreement": "the two sets of logits cannot be compared"}),
         ("shapes", replace(READ, reloaded=SHORT), {"top1_agreement": "the two sets of logits cannot be compared"}),
     ],
+    "contradictions": [
+        ("no weights", replace(WRITE, weights=None), {"saved_contradictions": "what was saved was not read"}),
+    ],
     "coverage": [
         (
             "crash", answered(WRITE, crash=CRASH, adapted=()),
@@ -88,6 +91,7 @@ CASES: dict[str, list[tuple[str, Observed, dict[str, str]]]] = {
             {"decoding_error": "nothing was generated and then computed in one pass"},
         ),
     ],
+    "dtypes": [("no weights", replace(WRITE, weights=None), {"dtype_changed": UNWEIGHED})],
     "experts": [
         ("no weights", replace(READ, weights=None), {"experts_fallback": UNWEIGHED}),
         (
@@ -138,6 +142,16 @@ CASES: dict[str, list[tuple[str, Observed, dict[str, str]]]] = {
         (
             "routed otherwise", flipped(),
             dict.fromkeys(EQUAL, "no position is routed to the same experts in every layer"),
+        ),
+    ],
+    "layers": [
+        (
+            "no reloaded", replace(READ, reloaded=None),
+            {"stage_error_max": "no stage of the forward pass was observed"},
+        ),
+        (
+            "no stages", replace(READ, reloaded=replace(OUTPUTS, stages={})),
+            {"stage_error_max": "embed_tokens (not there)"},
         ),
     ],
     "repeating": [

@@ -64,10 +64,12 @@ def test_what_was_not_observed_comes_back_as_nothing(tmp_path: Path) -> None:
 
 
 def test_outputs_are_no_pickles(tmp_path: Path) -> None:
-    """An array of objects, which only a pickle can hold, is refused before it is written."""
-    outputs = replace(make_outputs(make_logits(1)), tokens_SN=np.array([[object()]], dtype=object))
-    with pytest.raises(ValueError, match="allow_pickle=False"):
+    """Arrays of objects, which only a pickle can hold, are refused before anything is written."""
+    objects = np.array([[object()]], dtype=object)
+    outputs = replace(make_outputs(make_logits(1)), tokens_SN=objects, margins_SN=objects)
+    with pytest.raises(ArtifactError, match=r"trained\.npz: arrays of objects are not saved; got tokens, margins$"):
         outputs.save(tmp_path / "trained.npz")
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_an_array_with_other_axes_is_refused_by_name(tmp_path: Path) -> None:
