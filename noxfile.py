@@ -80,6 +80,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the code that judges in one place at a time: which changes does no test see? `-- PATHS` are some of it."""
+    _install(session, "mutants")
+    session.run("python", "-m", "tests.mutation", *session.posargs)
+
+
+@nox.session
 def merges(session: nox.Session) -> None:
     """Verify every merge that `nox -s matrix` has left in reports/out."""
     _install(session)

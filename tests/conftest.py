@@ -9,6 +9,8 @@ from hypothesis import settings
 
 # hypothesis would fail an example that takes 0.2 s: on a busy machine that is a test of the machine.
 settings.register_profile("deltaproof", deadline=None)
+# Each mutant runs the tests again: few examples, and the same ones for all of them.
+settings.register_profile("mutants", deadline=None, max_examples=10, derandomize=True, database=None)
 settings.load_profile("deltaproof")
 
 OFFLINE = "DELTAPROOF_OFFLINE"

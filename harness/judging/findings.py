@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from harness.checkpoints.configs import effective_config
-from harness.checkpoints.naming import CanonicalTensor, canonical_names, module_table
+from harness.checkpoints.naming import canonical_names
+from harness.judging import weight_findings
+from harness.judging.grouping import Roles, alike, finding_of, pattern, place, role_of, roles_of
 from harness.metrics import contradictions, coverage, dtypes, initial, inventory, layers, untrained
 from harness.metrics.observed import Observed
-from harness.metrics.weight_table import WeightTable
 from harness.records.jobs import Contradiction
 from harness.records.results import Check, Finding, Location
 
-SAME_DIRECTION = 0.05
-"""How far a residual may be from a pure multiple of the delta, relative to the delta, and still be called a scale."""
 SYMPTOMS = {"logits_not_finite", "logits_differ", "samples_differ", "no_signal", "not_measured"}
 """Kinds that only say that something is wrong: left out of a cause that has a better name."""
 
@@ -45,15 +42,15 @@ def find(observed: Observed, checks: Sequence[Check]) -> tuple[Finding, ...]:
             for name, expected, got in inventory.changed_fields(observed)
         ]
     if "keys_unplaced" in failed:
-        findings += _keys(observed, _roles(observed))
+        findings += _keys(observed, roles_of(observed))
     if contradictions.NAME in failed:
         findings += _contradictions(observed)
     if observed.weights is not None:
         residual = next((check for check in checks if check.metric == "weight_residual_max"), None)
         tolerance = 0.0 if residual is None or residual.tolerance is None else residual.tolerance
-        findings += _weights(observed, observed.weights, tolerance)
+        findings += weight_findings.of_values(observed, observed.weights, tolerance)
         if dtypes.NAME in failed:
-            findings += _dtypes(observed, observed.weights)
+            findings += weight_findings.of_dtypes(observed, observed.weights)
     if failed.keys() & {"coverage_lost", "coverage_extra"}:
         findings += _coverage(observed)
     if "files_missing" in failed:
@@ -67,27 +64,14 @@ def find(observed: Observed, checks: Sequence[Check]) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def cause_of(observed: Observed, checks: Sequence[Check], findings: Sequence[Finding]) -> str:
+def cause_of(observed: Observed, findings: Sequence[Finding]) -> str:
     """The signature: kinds with what they touch, sorted, symptoms left out where there is a cause."""
     parts: dict[str, set[str]] = defaultdict(set)
-    roles = _roles(observed)
+    roles = roles_of(observed)
     for finding in findings:
-        parts[finding.kind].add(finding.got if finding.kind == "crashed" else _subject(finding, roles))
+        parts[finding.kind].add(finding.got if finding.kind == "crashed" else role_of(finding.where.tensor, roles))
     causes = {kind: subjects for kind, subjects in parts.items() if kind not in SYMPTOMS} or parts
     return "; ".join(f"{kind} {','.join(sorted(subjects))}".strip() for kind, subjects in sorted(causes.items()))
-
-
-def _subject(finding: Finding, roles: dict[str, CanonicalTensor]) -> str:
-    tensor = finding.where.tensor
-    return roles[tensor].role if tensor in roles else _pattern(tensor)
-
-
-def _roles(observed: Observed) -> dict[str, CanonicalTensor]:
-    return module_table(observed.family, effective_config(observed.family, observed.case))
-
-
-def _pattern(name: str) -> str:
-    return re.sub(r"\b\d+\b", "*", name)
 
 
 def _crash(observed: Observed) -> Finding:
@@ -113,7 +97,7 @@ def stable_words(message: str) -> str:
     return " ".join(re.findall(r"[A-Za-z_]{2,}", words)[:8])
 
 
-def _keys(observed: Observed, roles: dict[str, CanonicalTensor]) -> list[Finding]:
+def _keys(observed: Observed, roles: Roles) -> list[Finding]:
     found = []
     loading = observed.answer.loading
     for kind, names in (
@@ -123,106 +107,31 @@ def _keys(observed: Observed, roles: dict[str, CanonicalTensor]) -> list[Finding
     ):
         groups: dict[str, list[str]] = defaultdict(list)
         for name in names:
-            groups[_pattern(name)].append(name)
-        for pattern, members in sorted(groups.items()):
-            text = f"{len(members)} keys like {pattern} were reported {kind.removeprefix('keys_')} by the loader"
-            found.append(Finding(kind=kind, message=text, where=_place(members, roles), num_alike=len(members)))
+            groups[pattern(name)].append(name)
+        for keys, members in sorted(groups.items()):
+            text = f"{len(members)} keys like {keys} were reported {kind.removeprefix('keys_')} by the loader"
+            found.append(Finding(kind=kind, message=text, where=place(members, roles), num_alike=len(members)))
     return found
-
-
-def _place(names: Sequence[str], roles: dict[str, CanonicalTensor]) -> Location:
-    """The first of the tensors; a layer or an expert is named only where all of them have it."""
-    places = [roles.get(name) for name in names]
-    layers = {place.layer if place is not None else None for place in places}
-    experts = {place.expert if place is not None else None for place in places}
-    return Location(
-        tensor=names[0],
-        layer=layers.pop() if len(layers) == 1 else None,
-        expert=experts.pop() if len(experts) == 1 else None,
-    )
-
-
-def _weights(observed: Observed, table: WeightTable, tolerance: float) -> list[Finding]:
-    roles = _roles(observed)
-    tied = bool(effective_config(observed.family, observed.case).get("tie_word_embeddings"))
-    misread = observed.answer.notes.get("misread", {})
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row in np.flatnonzero(_wrong(table, tolerance)):
-        name = str(table.name[row])
-        role = roles[name].role if name in roles else _pattern(name)
-        kind = misread.get(name) or _kind(table, int(row))
-        if tied and role in ("embedding", "head"):
-            kind = "tied_weights_broken"
-        groups[kind, role].append(int(row))
-    found = [_group(table, roles, kind, role, rows) for (kind, role), rows in sorted(groups.items())]
-    for name in table.unexpected:
-        text = f"{name} has no place in base"
-        found.append(Finding(kind="tensor_unexpected", message=text, where=Location(tensor=str(name))))
-    return found
-
-
-def _wrong(table: WeightTable, tolerance: float) -> np.ndarray:
-    targeted = table.delta_norm > 0
-    off = targeted & ~table.lost & (table.residual_norm > tolerance * table.delta_norm)
-    wrong: np.ndarray = off | (~targeted & table.changed) | ~table.present | ~table.shape_ok | ~table.finite
-    return wrong
-
-
-def _kind(table: WeightTable, row: int) -> str:
-    if not table.present[row]:
-        return "tensor_missing"
-    if not table.shape_ok[row]:
-        return "shape_mismatch"
-    if not table.finite[row]:
-        return "non_finite"
-    delta = float(table.delta_norm[row])
-    if delta == 0:
-        return "passthrough_changed"
-    recovered, residual = float(table.recovered[row]), float(table.residual_norm[row]) / delta
-    if not table.changed[row]:
-        return "delta_missing"
-    beside = max(residual**2 - (1 - recovered) ** 2, 0.0) ** 0.5
-    if beside > SAME_DIRECTION * max(abs(recovered), SAME_DIRECTION) or beside > abs(1 - recovered):
-        return "delta_wrong_values"
-    if abs(recovered) < SAME_DIRECTION:
-        return "delta_missing"
-    if abs(recovered + 1) < SAME_DIRECTION:
-        return "delta_wrong_sign"
-    if abs(recovered - 2) < SAME_DIRECTION:
-        return "delta_applied_twice"
-    return "delta_wrong_scale"
 
 
 def _contradictions(observed: Observed) -> list[Finding]:
     """Of tensors those that are alike together; each file by itself."""
-    config, roles = effective_config(observed.family, observed.case), _roles(observed)
+    config, roles = effective_config(observed.family, observed.case), roles_of(observed)
     groups: dict[tuple[str, str], list[Contradiction]] = defaultdict(list)
     for each in observed.answer.contradictions:
-        groups[each.kind, _pattern(each.tensor) or each.file].append(each)
+        groups[each.kind, pattern(each.tensor) or each.file].append(each)
     found = []
     for (kind, _), members in sorted(groups.items()):
         covered = [name for each in members for name in canonical_names(observed.family, config, each.tensor)]
-        place = _place(covered, roles)
         found.append(
             Finding(
                 kind=kind,
                 message=members[0].message,
-                where=replace(place, tensor=members[0].tensor),
+                where=replace(place(covered, roles), tensor=members[0].tensor),
                 expected=members[0].file,
                 num_alike=len(members),
             )
         )
-    return found
-
-
-def _dtypes(observed: Observed, table: WeightTable) -> list[Finding]:
-    kind = "dtype_changed"
-    found = []
-    rows = {str(name): row for row, name in enumerate(table.name)}
-    for members in _alike(observed, [str(name) for name in table.name[dtypes.changed(table)]]):
-        was, stored = (str(column[rows[members[0]]]) for column in (table.base_dtype, table.stored_dtype))
-        finding = _of_tensors(observed, kind, members, f"stored as {stored}, and {was} in base")
-        found.append(replace(finding, expected=was, got=stored))
     return found
 
 
@@ -241,56 +150,21 @@ def _at_first_stage(observed: Observed, checks: Sequence[Check], text: str) -> F
     )
 
 
-def _group(table: WeightTable, roles: dict[str, CanonicalTensor], kind: str, role: str, rows: list[int]) -> Finding:
-    ratio = table.residual_norm / np.where(table.delta_norm > 0, table.delta_norm, 1.0)
-    worst = max(rows, key=lambda row: float(ratio[row]))
-    places = [roles.get(str(table.name[row])) for row in rows]
-    layers = {place.layer for place in places if place is not None}
-    experts = {place.expert for place in places if place is not None}
-    alike = f"{len(rows)} tensors" if len(rows) > 1 else "1 tensor"
-    text = f"{alike} of {role}: {kind} (layers {_listed(layers)}, experts {_listed(experts)})"
-    return Finding(
-        kind=kind,
-        message=text,
-        # A layer or an expert is named only where it is the only one: otherwise the message lists them.
-        where=Location(
-            tensor=str(table.name[worst]),
-            layer=next(iter(layers)) if len(layers) == 1 else None,
-            expert=next(iter(experts)) if len(experts) == 1 else None,
-        ),
-        expected="recovered 1.0000, residual 0" if table.delta_norm[worst] > 0 else "equal to base",
-        got=f"recovered {table.recovered[worst]:.4f}, residual {ratio[worst]:.3g}",
-        num_alike=len(rows),
-    )
-
-
-def _listed(numbers: set[int | None]) -> str:
-    known = sorted(number for number in numbers if number is not None)
-    if not known:
-        return "none"
-    if len(known) > 3 and known == list(range(known[0], known[-1] + 1)):
-        return f"{known[0]} to {known[-1]}"
-    return ", ".join(map(str, known[:12])) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
-
-
 def _coverage(observed: Observed) -> list[Finding]:
-    roles = _roles(observed)
-    asked = coverage.owed(observed)
+    roles = roles_of(observed)
+    asked = alike(coverage.owed(observed), roles)
     found = []
-    for kind, names in (("coverage_lost", coverage.lost(observed)), ("coverage_extra", coverage.extra(observed))):
-        groups: dict[str, list[str]] = defaultdict(list)
-        for name in sorted(names):
-            groups[roles[name].role if name in roles else _pattern(name)].append(name)
-        for role, members in sorted(groups.items()):
-            verb = "asked for and not adapted" if kind == "coverage_lost" else "adapted without being asked for"
-            total = sum(1 for name in asked if name in roles and roles[name].role == role)
-            text = f"{len(members)} of {total} tensors of {role} are {verb}"
-            found.append(Finding(kind=kind, message=text, where=_place(members, roles), num_alike=len(members)))
+    for role, members in alike(coverage.lost(observed), roles).items():
+        text = f"{len(members)} of {len(asked[role])} tensors of {role} are asked for and not adapted"
+        found.append(Finding(kind="coverage_lost", message=text, where=place(members, roles), num_alike=len(members)))
+    for members in alike(coverage.extra(observed), roles).values():
+        found.append(finding_of("coverage_extra", members, "adapted without being asked for", roles))
     return found
 
 
 def _training(observed: Observed, failed: dict[str, Check]) -> list[Finding]:
     """What training did otherwise than it was asked to."""
+    roles = roles_of(observed)
     found = []
     if "first_loss_error" in failed:
         text = "the first loss is not the cross-entropy of the base model: " + failed["first_loss_error"].message
@@ -300,15 +174,13 @@ def _training(observed: Observed, failed: dict[str, Check]) -> list[Finding]:
         text = "training took another number of steps than the case asks for"
         found.append(Finding(kind="steps_lost", message=text, expected=expected, got=got))
     if "delta_untrained" in failed:
-        kind = "delta_untrained"
-        for members in _alike(observed, untrained.untrained(observed)):
-            found.append(_of_tensors(observed, kind, members, "adapted and reached, and never trained"))
+        for members in alike(untrained.untrained(observed), roles).values():
+            found.append(finding_of("delta_untrained", members, "adapted and reached, and never trained", roles))
     if "initial_scale_error" in failed:
-        kind = "initialisation_wrong"
         bound = failed["initial_scale_error"].tolerance or 0.0
         names = {name for name, error in initial.errors(observed).items() if error > bound}
-        for members in _alike(observed, names):
-            found.append(_of_tensors(observed, kind, members, "begun with another spread than PEFT's"))
+        for members in alike(names, roles).values():
+            found.append(finding_of("initialisation_wrong", members, "begun with another spread than PEFT's", roles))
     if "kept_in_training" in failed:
         text = "the forward pass of training returns keys and values: " + failed["kept_in_training"].message
         found.append(Finding(kind="cache_kept", message=text))
@@ -328,31 +200,6 @@ def _running(failed: dict[str, Check]) -> list[Finding]:
         text = "samples drawn under one seed are one sample: " + failed["samples_repeated"].message
         found.append(Finding(kind="samples_repeated", message=text))
     return found
-
-
-def _alike(observed: Observed, names: Collection[str]) -> list[list[str]]:
-    """Groups of one role, or of one pattern where names are not canonical."""
-    roles = _roles(observed)
-    groups: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(names):
-        groups[roles[name].role if name in roles else _pattern(name)].append(name)
-    return [members for _, members in sorted(groups.items())]
-
-
-def _of_tensors(observed: Observed, kind: str, members: list[str], what: str) -> Finding:
-    """One finding of tensors that are alike; a layer or an expert is named where it is the only one."""
-    places = [place for name in members if (place := _roles(observed).get(name)) is not None]
-    layers, experts = ({getattr(place, axis) for place in places} for axis in ("layer", "expert"))
-    return Finding(
-        kind=kind,
-        message=f"{len(members)} tensors like {members[0]} are {what}",
-        where=Location(
-            tensor=members[0],
-            layer=next(iter(layers)) if len(layers) == 1 else None,
-            expert=next(iter(experts)) if len(experts) == 1 else None,
-        ),
-        num_alike=len(members),
-    )
 
 
 def _field_kind(name: str) -> str:

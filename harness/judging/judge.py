@@ -25,7 +25,7 @@ def judge(observed: Observed, measurements: Sequence[Measurement], table: GateTa
     if verdict == "PASS":
         return Judgement(verdict=verdict, cause="", checks=checks, findings=())
     findings = find(observed, checks)
-    return Judgement(verdict=verdict, cause=cause_of(observed, checks, findings), checks=checks, findings=findings)
+    return Judgement(verdict=verdict, cause=cause_of(observed, findings), checks=checks, findings=findings)
 
 
 def situation_of(observed: Observed) -> Situation:
@@ -63,8 +63,9 @@ def _check(gate: Gate, measurement: Measurement, by_metric: dict[str, Measuremen
     if gate.power and not passed:
         text = f"signal {measurement.value:.3g} is below {bound:.3g} {measurement.unit}: a fault could not show"
         return _inconclusive(gate, measurement.value, measurement.num_compared, text)
-    relation = {"at_most": "at most", "at_least": "at least", "all": "all"}[gate.relation]
-    expected = f"{relation} {bound:.3g}" if gate.relation != "all" else f"all {measurement.num_compared}"
+    expected = {
+        "at_most": f"at most {bound:.3g}", "at_least": f"at least {bound:.3g}", "all": f"all {measurement.num_compared}"
+    }[gate.relation]  # fmt: skip
     return Check(
         name=gate.metric,
         verdict="PASS" if passed else "FAIL",

@@ -1,4 +1,4 @@
-"""Archives of arrays (npz) without pickles: read whole, or refused with one clear error. Knows no contents."""
+"""Archives of arrays (npz) without pickles: written, and read, whole or not at all. Knows no contents."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ from harness.errors import ArtifactError
 
 REFUSALS = (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error)
 """What numpy and zipfile raise about a file that is not what it should be: cut short, damaged, or something else."""
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write them to `path`. Raises ArtifactError if one holds objects, which only a pickle can."""
+    # savez has a word for it since numpy 2.2 alone, and before takes that for the name of one more array.
+    if pickled := [name for name, values in arrays.items() if values.dtype.hasobject]:
+        raise ArtifactError("arrays of objects are not saved", where=str(path), got=", ".join(pickled))
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # its stubs fear an array that is called allow_pickle
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.metrics.npz import reading
+from harness.metrics.npz import reading, write
 from harness.metrics.weight_table import WeightTable
 from harness.records.cases import Case, Dialect, Family, saved_as
 from harness.records.jobs import Answer, Reach
@@ -61,18 +61,16 @@ class Outputs:
 
     def save(self, path: Path) -> None:
         """Write to `path` (npz, no pickles)."""
-        np.savez(
-            path,
-            allow_pickle=False,
-            logits=self.logits_BTV,
-            tokens=self.tokens_SN,
-            margins=self.margins_SN,
-            routing=self.routing_MBTK,
-            stage_names=np.array(list(self.stages), dtype=np.str_),
+        arrays = {
+            "logits": self.logits_BTV,
+            "tokens": self.tokens_SN,
+            "margins": self.margins_SN,
+            "routing": self.routing_MBTK,
+            "stage_names": np.array(list(self.stages)),
             # One array and not one a stage: opening is what reading costs.
-            stages=np.stack(list(self.stages.values())),
-            **{name: values for name in MORE if (values := getattr(self, name)) is not None},
-        )
+            "stages": np.stack(list(self.stages.values())),
+        }
+        write(path, arrays | {name: values for name in MORE if (values := getattr(self, name)) is not None})
 
 
 def load_outputs(path: Path) -> Outputs | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.checkpoints.safetensors_file import round_to
 from harness.errors import ArtifactError
-from harness.metrics.npz import reading
+from harness.metrics.npz import reading, write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +45,7 @@ class WeightTable:
 
     def save(self, path: Path) -> None:
         """Write to `path` (npz, no pickles)."""
-        np.savez(path, allow_pickle=False, **{field.name: getattr(self, field.name) for field in fields(self)})
+        write(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @staticmethod
     def load(path: Path) -> WeightTable | None:

@@ -9,9 +9,9 @@ import pytest
 
 from harness.calibration.placing import Placed
 from harness.calibration.policy import Policy, load_policy
-from harness.calibration.table import render
+from harness.calibration.table import HEADER, render
 from harness.errors import CaseError
-from harness.judging.gates import load_gates
+from harness.judging.gates import Gate, load_gates
 
 POLICY = Policy(metric="m", kinds=("read",), dtypes=("float32",), relation="at_most", evidence='it is "so"')
 PLACED = Placed(
@@ -41,6 +41,32 @@ def test_what_is_written_is_what_judges(tmp_path: Path) -> None:
         first.bound, first.noise, first.num_clean, first.nearest, first.nearest_fault, first.unseen,
     )  # fmt: skip
     assert ('it is "so"', None, None, False) == (first.evidence, second.noise, second.nearest, second.carries)
+
+
+def test_all_of_a_policy_is_in_its_gate(tmp_path: Path) -> None:
+    """Where it applies and what its failing means, beside what was measured."""
+    policy = Policy(
+        metric="m", kinds=("read",), dtypes=("float32", "bfloat16"), reaches=("own_row", "own_stack"),
+        forms=("merged",), relation="at_least", carries=True, optional=True, power=True, of_signal=True, bound=0.5,
+        evidence="a test",
+    )  # fmt: skip
+    placed = replace(PLACED, carries=False)
+    path = tmp_path / "gates.toml"
+    path.write_text(render([(policy, placed)], device="cpu", measured_on="2026-11-21", command="x", versions={}))
+    assert load_gates(path).gates == (
+        Gate(
+            metric="m", kinds=("read",), dtypes=("float32", "bfloat16"), reaches=("own_row", "own_stack"),
+            forms=("merged",), relation="at_least", carries=False, optional=True, power=True, of_signal=True,
+            bound=1e-9, noise=5.2e-13, num_clean=159, nearest=7.1e-6, nearest_fault="scale", unseen=("f (weights)",),
+            evidence="a test",
+        ),
+    )  # fmt: skip
+
+
+def test_people_are_told_first_who_made_it() -> None:
+    """And that it is not theirs to edit."""
+    text = render([(POLICY, PLACED)], device="cpu", measured_on="2026-11-21", command="x", versions={})
+    assert text.startswith(f"{HEADER}\n")
 
 
 def test_a_table_with_two_gates_for_one_thing_is_refused(tmp_path: Path) -> None:

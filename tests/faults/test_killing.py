@@ -10,7 +10,7 @@ import pytest
 from harness.faults.checking import Said
 from harness.faults.killing import control, fault_result, struck_case
 from harness.faults.planning import Planned, plan_faults
-from harness.records.faults import Fault, StruckCase
+from harness.records.faults import CheckedFault, Control, Fault, FaultResult, StruckCase
 from harness.records.jobs import Hit
 from harness.records.results import Finding, Location
 from harness.runs.request import Catalogue
@@ -53,6 +53,98 @@ def test_a_fault_that_every_check_named_is_caught_and_named(planned: Planned) ->
     assert {"write": "delta_missing", "merged": "delta_missing", "lora": ""} == {
         check.check: check.kind for check in case.checks
     }
+
+
+CHECKED = CheckedFault(
+    check="merged", result="of merged", verdict="FAIL", cause="", is_owed=True, kind="delta_missing", caught=True,
+    named=True,
+)  # fmt: skip
+"""What is made of `MERGED`."""
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        pytest.param(replace(MERGED, cause="delta_missing experts.up", metrics=("m", "n")),
+                     replace(CHECKED, cause="delta_missing experts.up", metrics=("m", "n")), id="named"),
+        pytest.param(said("merged", "FAIL", replace(FOUND, kind="crashed"), cause="a cause"),
+                     replace(CHECKED, cause="a cause", named=False, message="expected delta_missing, got crashed"),
+                     id="another kind"),
+        pytest.param(said("merged", "PASS"), replace(CHECKED, verdict="PASS", caught=False, named=False),
+                     id="nothing"),
+        pytest.param(said("merged", "ERROR", message="KeyError: 'q'", cause="crashed"),
+                     replace(CHECKED, verdict="ERROR", cause="crashed", caught=False, named=False,
+                             message="KeyError: 'q'"), id="a crash"),
+        pytest.param(said("merged", "ERROR", cause="not_run"),
+                     replace(CHECKED, verdict="ERROR", cause="not_run", caught=False, named=False, message="not_run"),
+                     id="nothing was run"),
+        pytest.param(said("lora", "FAIL", FOUND, cause="a cause", message="a word"),
+                     replace(CHECKED, check="lora", result="of lora", cause="a cause", is_owed=False, kind="",
+                             named=False), id="not asked"),
+        pytest.param(said("lora", "PASS", cause="a cause"),
+                     replace(CHECKED, check="lora", result="of lora", verdict="PASS", cause="a cause", is_owed=False,
+                             kind="", caught=False, named=False), id="not asked, and nothing"),
+    ],
+)  # fmt: skip
+def test_what_a_check_made_of_it_is_told_whole(one: Said, expected: CheckedFault, planned: Planned) -> None:
+    """Whether it was caught and named, and if not, why not: by what was found, by a crash, or by what was not run."""
+    assert (expected,) == judged(planned, one).checks
+
+
+def test_of_a_hit_that_is_not_known_nothing_is_named(planned: Planned) -> None:
+    """Nobody can say whether it is the culprit, and nothing is said of it."""
+    (check,) = judged(planned, replace(MERGED, cause="a cause"), hit=None).checks
+    assert replace(CHECKED, cause="a cause", named=False) == check
+
+
+def test_a_row_is_told_whole(planned: Planned) -> None:
+    """All that the fault says of itself, and what became of it in each case."""
+    fault = replace(FAULT, only="a reason")
+    case = judged(planned, MERGED, fault=replace(fault, names={"merged": "delta_missing"}))
+    assert case == StruckCase(
+        case="qwen3_moe-float32-loop",
+        dtype="float32",
+        hit=(TENSOR,),
+        owed=("merged",),
+        checks=(CHECKED,),
+        is_caught=True,
+        is_named=True,
+        rerun="deltaproof faults --seed 7 -k 'good and qwen3_moe-float32-loop'",
+    )
+    assert fault_result("good", "merging", fault, [case]) == FaultResult(
+        name="good",
+        area="merging",
+        what="an expert was missed",
+        source="somewhere: a thread",
+        place="artifact",
+        caught_by=("merged",),
+        culprit_named=True,
+        is_caught=True,
+        only="a reason",
+        cases=(case,),
+    )
+
+
+def test_only_what_catches_it_in_every_case_is_said_to(planned: Planned) -> None:
+    """Those that need not among them."""
+    both = judged(planned, WRITE, MERGED, said("lora", "FAIL"))
+    one = judged(planned, WRITE, said("merged", "PASS"), said("lora", "FAIL"))
+    assert ("lora", "write") == fault_result("good", "merging", FAULT, [both, one]).caught_by
+
+
+def test_a_control_is_told_whole(planned: Planned) -> None:
+    """Its case and seed, how many checks there were, and each alarm in words."""
+    alarm = said("merged", "FAIL", cause="delta_missing experts.up")
+    case = planned.write.case
+    assert control(planned, [LORA, alarm, said("verify", "PARTIAL", cause="x")]) == Control(
+        case=case.name,
+        seed=case.seed,
+        num_checks=3,
+        alarms=(
+            "merged of merged: FAIL delta_missing experts.up, expected PASS",
+            "verify of verify: PARTIAL x, expected CONTAINS",
+        ),
+    )
 
 
 def test_what_was_hit_is_told_with_what_it_is(planned: Planned) -> None:

@@ -56,6 +56,37 @@ def test_anything_else_is_not_naming_it(findings: list[Finding], words: str) -> 
     assert words in unnamed("delta_missing", HIT, findings, TABLE)
 
 
+def at(tensor: str, **changes: object) -> Finding:
+    """One finding, of this tensor and of no known place."""
+    return finding(where=Location(tensor=tensor), **changes)
+
+
+LOST = [at(name) for name in "edcba"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "hit", "findings", "expected"),
+    [
+        pytest.param("delta_missing", HIT, [at("b", kind="b"), at("a", kind="a"), at("c", kind="b")],
+                     "expected delta_missing, got a, b", id="other kinds"),
+        pytest.param("delta_missing", HIT, [], "expected delta_missing, got nothing", id="nothing"),
+        pytest.param("delta_missing", Hit(field="x"), [at("", expected="e"), at("", message="m"), at("t"), at("t")],
+                     "expected the field x, got e, m, t", id="another field"),
+        pytest.param("delta_missing", Hit(file="merged/x.json"), LOST,
+                     "expected the file merged/x.json, got a, b, c, d", id="another file, and at most four of them"),
+        pytest.param("delta_missing", HIT, [at("t", num_alike=7)],
+                     "expected 3 tensors like layers.1.2.gate, got 7 like t", id="other tensors"),
+        pytest.param("delta_missing", HIT, [replace(RIGHT[0], num_alike=3, where=Location(tensor=HIT.tensors[0]))],
+                     "expected layer 1, got ['None']", id="no layer"),
+        pytest.param("logits_differ", HIT, [at("", kind="logits_differ", got="norm (nan)")],
+                     "expected a stage of layer 1 with layers.1.2.gate, got ['norm (nan)']", id="another stage"),
+    ],
+)  # fmt: skip
+def test_what_is_not_named_is_told_whole(kind: str, hit: Hit, findings: list[Finding], expected: str) -> None:
+    """What should have been named, and what was."""
+    assert expected == unnamed(kind, hit, findings, TABLE)
+
+
 KEYS = ("layers.1.gate.lora_A", "layers.1.gate.lora_B")
 
 
@@ -100,6 +131,16 @@ def test_a_symptom_names_the_stage_where_it_begins(got: str, layer: int | None, 
     assert unnamed("logits_differ", Hit(), [symptom], TABLE) == ""
     everywhere = Hit(tensors=("layers.0.0.gate", *HIT.tensors))
     assert unnamed("logits_differ", everywhere, [symptom], TABLE)  # it should have begun in layer 0
+
+
+def test_what_is_in_no_layer_is_named_by_a_stage_that_is_in_none() -> None:
+    """The embedding is a stage by itself."""
+    embedding = CanonicalTensor("model.embed.weight", (2, 2), "embedding", None, None, "normal", False)
+    hit, table = Hit(tensors=(embedding.name,)), TABLE | {embedding.name: embedding}
+    symptom = finding(kind="logits_differ", where=Location(), got="embed (relative difference 0.5)")
+    assert "" == unnamed("logits_differ", hit, [symptom], table)
+    later = replace(symptom, where=Location(layer=0), got="layers.0 (relative difference 0.5)")
+    assert "expected a stage of layer None" in unnamed("logits_differ", hit, [later], table)
 
 
 def test_a_field_and_a_file_are_named_by_themselves() -> None:

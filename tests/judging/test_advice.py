@@ -10,6 +10,7 @@ import pytest
 import harness.checkpoints.packing
 import harness.checkpoints.taken
 import harness.judging.findings
+import harness.judging.weight_findings
 import harness.runs.results
 import reference.stored
 from harness.judging.advice import ADVICE, what_to_do
@@ -27,6 +28,8 @@ def named_kinds(path: str) -> set[str]:
     for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in RECORDS:
             values: list[ast.expr] = [word.value for word in node.keywords if word.arg == "kind"]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "finding_of":
+            values = node.args[:1]
         elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "kind" for t in node.targets):
             values = [node.value]
         elif isinstance(node, ast.FunctionDef) and node.name in (
@@ -51,6 +54,7 @@ KINDS = {
     kind
     for module in (
         harness.judging.findings,
+        harness.judging.weight_findings,
         harness.runs.results,
         harness.checkpoints.packing,
         harness.checkpoints.taken,

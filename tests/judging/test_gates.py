@@ -121,6 +121,29 @@ def test_no_metric_is_judged_twice(changes: dict[str, Any], words: str) -> None:
         check_scopes(scopes, where="here")
 
 
+@pytest.mark.parametrize(
+    ("scopes", "text"),
+    [
+        pytest.param(
+            (SCOPE, SCOPE),
+            "policy.toml: two gates judge m: which one counts?; got read float32 lora own_row",
+            id="twice",
+        ),
+        pytest.param(
+            (replace(SCOPE, kinds=("write",), forms=("lora",)),),
+            "policy.toml: a write has no reader: m asks for one. "
+            'Leave `reaches` and `forms` out, or make a row of its own for kinds = ["read"].',
+            id="of a write",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_row_is_told_whole(scopes: tuple[Scope, ...], text: str) -> None:
+    """Where, what, and what to do."""
+    with pytest.raises(CaseError) as raised:
+        check_scopes(scopes, where="policy.toml")
+    assert text == str(raised.value)
+
+
 def test_two_gates_for_one_thing_are_refused_where_they_are_read(tmp_path: Path) -> None:
     """In the policy, from which the table is made."""
     text = POLICY_PATH.read_text(encoding="utf-8")

@@ -134,6 +134,28 @@ def test_a_gate_that_carries_must_find_its_metric() -> None:
     assert "PASS" == judge(make_read(), [CLEAN["signal"]], table).verdict
 
 
+def test_a_confirming_check_that_tells_nothing_leaves_nothing_to_complain_of() -> None:
+    """A pass is a pass."""
+    found = judged([missing("confirms")])
+    assert ("PASS", "", ()) == (found.verdict, found.cause, found.findings)
+    assert ["confirms"] == [check.metric for check in found.checks if check.verdict == "INCONCLUSIVE"]
+
+
+@pytest.mark.parametrize(
+    ("more", "measurement"),
+    [
+        pytest.param(replace(SIGNAL, metric="power", carries=False), number("power", 0.1), id="power"),
+        pytest.param(replace(CARRIED, metric="some", optional=True), missing("some"), id="of some models"),
+    ],
+)
+def test_what_tells_nothing_is_no_pass_for_another_reason_each(more: Gate, measurement: Measurement) -> None:
+    """Power is owed though it carries nothing; what not every model has tells nothing where it is missing."""
+    measurements = [*CLEAN.values(), measurement]
+    assert "INCONCLUSIVE" == judge(make_read(), measurements, table_of((*TABLE.gates, more))).verdict
+    told = number(measurement.metric, 0.9)
+    assert "PASS" == judge(make_read(), [*CLEAN.values(), told], table_of((*TABLE.gates, more))).verdict
+
+
 def test_nothing_measured_is_inconclusive() -> None:
     """No measurements, and no gates, tell nothing."""
     assert "INCONCLUSIVE" == judge(make_read(), [], TABLE).verdict
@@ -228,11 +250,13 @@ def test_a_ratio_to_a_signal_that_is_too_weak_tells_nothing() -> None:
         numbers = [number("signal", signal), number("carried", ratio), number("samples", other)]
         return judge(observed, numbers, table)
 
-    assert ["PASS", "FAIL"] == [judged_of(0.7, ratio, 0.0).verdict for ratio in (0.1, 9.0)]
+    for strong in (0.5, 0.7):  # its floor is 0.5, which is enough
+        assert ["PASS", "FAIL"] == [judged_of(strong, ratio, 0.0).verdict for ratio in (0.1, 9.0)]
     assert ["INCONCLUSIVE"] * 2 == [judged_of(0.1, ratio, 0.0).verdict for ratio in (0.1, 9.0)]
     assert "FAIL" == judged_of(0.1, 9.0, 9.0).verdict
     [check] = [check for check in judged_of(0.1, 9.0, 0.0).checks if check.metric == "carried"]
-    assert ("INCONCLUSIVE", 9.0, "9 things of a signal that is too weak") == (check.verdict, check.value, check.message)
+    assert ("INCONCLUSIVE", 9.0, 3) == (check.verdict, check.value, check.num_compared)
+    assert "9 things of a signal that is too weak" == check.message
 
 
 REAL = {

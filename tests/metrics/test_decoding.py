@@ -61,6 +61,15 @@ def test_without_a_second_opinion_nothing_is_told(forced_SN: np.ndarray | None) 
     assert isinstance(found, Missing)
 
 
+def test_margins_are_differences_in_float64() -> None:
+    """What float32 cannot tell from the runner-up is told, and no margin is taken of a padded token."""
+    logits_SNV = np.array([[[2.0**24, 1.0, 2.0]]], np.float32)
+    assert [[2.0**24 - 2]] == forced_margins(logits_SNV, np.array([[0]])).tolist()
+    halves_SNV = np.array([[[-2048.0, 0.5]]], np.float16)
+    assert [[2048.5]] == forced_margins(halves_SNV, np.array([[1]])).tolist()
+    assert np.float64 == forced_margins(halves_SNV, np.array([[1]])).dtype
+
+
 def test_margins_are_of_the_token_that_was_chosen() -> None:
     """Its logit minus the best other one, negative where another is better; 0 where padded."""
     logits_SNV = np.array([[[1.0, 4.0, 2.0], [1.0, 4.0, 2.0], [1.0, 4.0, 2.0]]])

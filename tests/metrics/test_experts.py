@@ -96,6 +96,7 @@ def test_what_has_no_experts_measures_nothing() -> None:
     """A dense model, and a case that adapts attention alone."""
     attention_only = make_case(adapter=AdapterSpec(adapt=("attention",)))
     assert () == measure(make_read(DENSE)) == measure(make_read(case=attention_only))
+    assert () == measure(make_read(DENSE, weights=None))
 
 
 def test_experts_that_were_not_compared_are_missing() -> None:

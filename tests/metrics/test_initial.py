@@ -23,6 +23,14 @@ def test_a_draw_as_pefts_is_within_a_few_standard_errors(seed: int, shape: tuple
     assert (Measured(metric=NAME, value=found["half"], unit="standard errors", num_compared=2),) == measure(observed)
 
 
+def test_factors_of_half_precision_are_squared_in_float64() -> None:
+    """Their squares are beyond float16; PEFT's deviation is that of a uniform draw within 1 / sqrt(in)."""
+    assert {"A": [300 * np.sqrt(3 * 4), 8.0]} == {
+        name: [pytest.approx(ratio), size]
+        for name, (ratio, size) in scales({"A": np.full((2, 4), 300, np.float16)}).items()
+    }
+
+
 def test_what_was_not_seen_before_training_is_missing() -> None:
     """No factors, no measurement; a route begins nothing."""
     (found,) = measure(answered(make_write(), notes={}))

@@ -85,7 +85,7 @@ def test_keys_that_the_loader_could_not_place_are_counted(loading: LoadReport, e
     """Missing, unexpected and mismatched ones, all together."""
     found = by_metric(answered(make_read(), loading=loading))["keys_unplaced"]
     assert isinstance(found, Measured)
-    assert expected == found.value
+    assert (expected, "keys") == (found.value, found.unit)
     assert found.num_compared > 0
 
 

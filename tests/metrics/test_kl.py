@@ -100,6 +100,16 @@ def test_the_ratio_is_noise_over_signal() -> None:
     assert expected == value(found["kl_ratio"]) > 0
 
 
+def test_ratios_are_of_signals_small_and_large() -> None:
+    """Without a unit, over as many positions as the noise."""
+    base, trained, reloaded = (make_outputs(make_logits(seed, scale=0.1)) for seed in (1, 2, 3))
+    found = by_metric(make_read(base=base, trained=trained, reloaded=reloaded))
+    signal, noise = value(found["kl_base_trained_mean"]), value(found["kl_trained_reloaded_mean"])
+    assert 0 < signal < 0.1
+    for name in ("kl_ratio", "kl_ratio_equal_routing"):
+        assert Measured(metric=name, value=noise / signal, unit="ratio", num_compared=10) == found[name]
+
+
 def test_the_signal_alone_is_measured_of_a_write() -> None:
     """A write has nothing reloaded: the signal, mean and max."""
     assert {"kl_base_trained_mean", "kl_base_trained_max"} == set(by_metric(make_write()))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.metrics.layers import NAME, first_beyond, measure, stage_errors
+from harness.metrics.layers import NAME, StageError, first_beyond, measure, stage_errors
 from harness.metrics.observed import Observed, Outputs
 from harness.records.results import Measured, Missing
 from tests.observations import DENSE, MOE, make_logits, make_outputs, make_read, make_write
@@ -36,6 +36,7 @@ def read(reloaded: Outputs | None) -> Observed:
         pytest.param(scaled(layers_1=1.01), 1e-4, "layers.1 (relative difference 0.01)", id="the last"),
         pytest.param(scaled(layers_1=1.01), 5e-2, "None", id="within the bound"),
         pytest.param(scaled(layers_1=1.1), 5e-2, "layers.1 (relative", id="beyond it"),
+        pytest.param(scaled(layers_1=2.0), 1.0, "None", id="on it"),
         pytest.param(scaled(layers_0=np.nan), 1e-4, "layers.0 (relative difference nan)", id="NaN"),
         pytest.param(replace(TRAINED, stages={}), 1e-4, "embed_tokens (not there)", id="no stages"),
         pytest.param(
@@ -71,7 +72,7 @@ def measured(observed: Observed) -> Measured:
 
 def test_the_worst_stage_counts() -> None:
     """Relative to the trained model's, over every position of every stage."""
-    assert (0.0, 30) == (measured(read(scaled())).value, measured(read(scaled())).num_compared)
+    assert Measured(metric=NAME, value=0.0, unit="ratio", num_compared=30) == measured(read(scaled()))
     assert pytest.approx(0.5) == measured(read(scaled(layers_0=1.1, layers_1=1.5))).value
 
 
@@ -87,6 +88,21 @@ def test_the_worst_stage_counts() -> None:
 def test_what_cannot_be_compared_is_no_number(reloaded: Outputs | None, reason: str) -> None:
     """The stage is in the reason."""
     assert (Missing(metric=NAME, reason=reason),) == measure(read(reloaded))
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        pytest.param({}, "not there", id="not there"),
+        pytest.param(
+            {"embed_tokens": TRAINED.stages["embed_tokens"][:1]}, "shape (1, 5, 4), was (2, 5, 4)", id="shape"
+        ),
+    ],
+)
+def test_a_stage_that_cannot_be_compared_is_infinitely_far_off(stages: dict[str, np.ndarray], problem: str) -> None:
+    """And nothing of it was compared."""
+    first, *_ = stage_errors(read(replace(TRAINED, stages=stages)))
+    assert StageError("embed_tokens", np.inf, 0, problem) == first
 
 
 def test_a_write_has_no_reload() -> None:
@@ -138,3 +154,18 @@ def test_where_routing_cannot_be_told_every_position_counts() -> None:
         none = np.zeros((0, 2, 5, 0), np.int64)
         trained, reloaded = (replace(each, routing_MBTK=none) for each in (observed.trained, observed.reloaded))
         assert 70 == measured(make_read(family, trained=trained, reloaded=reloaded)).num_compared
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "error"),
+    [
+        pytest.param(1e4, 1e4 + 1, 1e-4, id="large numbers"),
+        pytest.param(1e-3, 1.1e-3, 0.1, id="small numbers"),
+        pytest.param(0.0, 1.0, np.sqrt(40) * 1e30, id="from nothing"),
+    ],
+)
+def test_differences_are_relative_to_the_stage(expected: float, got: float, error: float) -> None:
+    """However large or small its numbers are."""
+    trained, reloaded = (replace(TRAINED, stages={"norm": np.full((2, 5, 4), number)}) for number in (expected, got))
+    (found,) = stage_errors(make_read(trained=trained, reloaded=reloaded))
+    assert pytest.approx(error) == found.error

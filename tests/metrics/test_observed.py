@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
@@ -13,8 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ArtifactError
-from harness.metrics.observed import Observed, Outputs, adapter_folder, load_outputs, observed_read, observed_write
+from harness.metrics.observed import (
+    MORE,
+    Observed,
+    Outputs,
+    adapter_folder,
+    load_outputs,
+    observed_read,
+    observed_write,
+)
 from harness.records.cases import Dialect
+from harness.records.jobs import FileEntry
 from tests.observations import DENSE, MOE, answered, make_logits, make_outputs, make_read, make_write, save
 
 
@@ -35,11 +46,41 @@ def test_outputs_come_back_as_they_were_stored(tmp_path: Path, family: object) -
     outputs.save(tmp_path / "trained.npz")
     loaded = load_outputs(tmp_path / "trained.npz")
     assert loaded is not None
-    for name in ("logits_BTV", "tokens_SN", "margins_SN", "routing_MBTK"):
+    for name in ("logits_BTV", "tokens_SN", "margins_SN", "routing_MBTK", *MORE):
         before, after = getattr(outputs, name), getattr(loaded, name)
         assert (before.dtype, before.shape, before.tolist()) == (after.dtype, after.shape, after.tolist())
     assert list(outputs.stages) == list(loaded.stages)
     assert all(np.array_equal(outputs.stages[name], loaded.stages[name]) for name in outputs.stages)
+
+
+def test_what_was_not_observed_comes_back_as_nothing(tmp_path: Path) -> None:
+    """Arrays that not every stack has are there or not, each by itself."""
+    outputs = make_outputs(make_logits(1))
+    for name in MORE:
+        replace(outputs, **{name: None}).save(tmp_path / f"{name}.npz")
+        loaded = load_outputs(tmp_path / f"{name}.npz")
+        assert loaded is not None
+        assert {name} == {each for each in MORE if getattr(loaded, each) is None}
+
+
+def test_outputs_are_no_pickles(tmp_path: Path) -> None:
+    """Arrays of objects, which only a pickle can hold, are refused before anything is written."""
+    objects = np.array([[object()]], dtype=object)
+    outputs = replace(make_outputs(make_logits(1)), tokens_SN=objects, margins_SN=objects)
+    with pytest.raises(ArtifactError, match=r"trained\.npz: arrays of objects are not saved; got tokens, margins$"):
+        outputs.save(tmp_path / "trained.npz")
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_an_array_with_other_axes_is_refused_by_name(tmp_path: Path) -> None:
+    """Each array has as many as its name says, those that not every stack observes too."""
+    outputs = make_outputs(make_logits(1))
+    for name, attribute in (("margins", "margins_SN"), ("forced_SN", "forced_SN")):
+        path = tmp_path / f"{name}.npz"
+        replace(outputs, **{attribute: np.zeros(3)}).save(path)
+        with pytest.raises(ArtifactError) as raised:
+            load_outputs(path)
+        assert f"{path}: outputs cannot be read: {name} has 1 axes, not 2" == str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +113,24 @@ def test_outputs_that_were_replaced_are_read_again(tmp_path: Path) -> None:
     second = load_outputs(path)
     assert isinstance(second, Outputs)
     assert (1, 5, 7) == second.logits_BTV.shape
+
+
+def test_a_file_is_replaced_by_its_size_or_its_time(tmp_path: Path) -> None:
+    """Either of them is enough, for a copy may keep the one or the other."""
+    path = tmp_path / "trained.npz"
+
+    def stored(outputs: Outputs, moment_ns: int) -> np.ndarray:
+        outputs.save(path)
+        os.utime(path, ns=(moment_ns, moment_ns))
+        loaded = load_outputs(path)
+        assert loaded is not None
+        return loaded.logits_BTV
+
+    first, later = make_outputs(make_logits(1)), make_outputs(make_logits(2))
+    shorter = replace(first, logits_BTV=first.logits_BTV[:1])
+    assert np.array_equal(first.logits_BTV, stored(first, 10**18))
+    assert np.array_equal(later.logits_BTV, stored(later, 2 * 10**18))
+    assert np.array_equal(shorter.logits_BTV, stored(shorter, 2 * 10**18))
 
 
 @pytest.mark.parametrize("keep", [0, 3, 30, 0.5, 0.9, 0.999])
@@ -110,6 +169,20 @@ def test_observations_are_put_together_from_both_artifacts(tmp_path: Path) -> No
     assert found.weights is not None
     assert ("", "lora", "own_row") == (written.form, found.form, found.reach)
     assert found.written is write.answer
+    assert (write.case, MOE, write.answer, write.answer) == (
+        written.case, written.family, written.answer, written.written,
+    )  # fmt: skip
+    assert (read.case, MOE, read.answer, ()) == (found.case, found.family, found.answer, found.files)
+    assert written.weights is not None
+    assert write.weights is not None
+    assert write.weights.name.tolist() == written.weights.name.tolist()
+    assert written.trained is not None
+    assert written.base is not None
+    assert not np.array_equal(written.trained.logits_BTV, written.base.logits_BTV)
+    files = (FileEntry(path="merged/config.json", size_bytes=2, sha256="0"),)
+    assert ("merged/config.json",) == observed_write(
+        write.case, MOE, replace(write.answer, files=files), directory
+    ).files
 
 
 @given(st.data())

@@ -38,11 +38,32 @@ def test_cross_entropy_is_that_of_the_next_token() -> None:
     assert None is cross_entropy(replace(outputs, sequences_BT=np.array([[2, 1]])))
 
 
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [
+        pytest.param([[1000.0, 1000.0], [-1000.0, -1000.0], [0.0, 0.0]], np.log(2), id="logits without bounds"),
+        pytest.param([[0.0, -np.inf], [0.0, 0.0], [0.0, 0.0]], None, id="an impossible token"),
+        pytest.param([[-np.inf, 0.0], [-np.inf, 0.0], [0.0, 0.0]], None, id="certainty"),
+        pytest.param([[np.nan, 0.0], [0.0, 0.0], [0.0, 0.0]], None, id="no number"),
+    ],
+)
+def test_a_cross_entropy_is_a_number_above_zero(logits: list[list[float]], expected: float | None) -> None:
+    """However large the logits are; a loss that nothing could be held against is none."""
+    outputs = make_outputs(np.array([logits], np.float32), sequences_BT=np.array([[0, 1, 1]]))
+    assert (expected if expected is None else pytest.approx(expected)) == cross_entropy(outputs)
+
+
 @pytest.mark.parametrize("factor", [1.0, 0.5, 1.1])
 def test_the_first_loss_is_held_against_the_base_model(factor: float) -> None:
     """By how much it is off, relatively; later losses do not matter."""
     assert abs(factor - 1) == pytest.approx(error(answered(CLEAN, losses=(FIRST * factor, *LATER))))
     assert abs(factor - 1) == pytest.approx(error(answered(CLEAN, losses=(FIRST * factor, *reversed(LATER)))))
+
+
+def test_the_first_loss_is_of_every_token_that_follows_another() -> None:
+    """Of two sequences of five tokens, eight."""
+    found = by_metric(answered(CLEAN, losses=(FIRST * 1.5, *LATER)))["first_loss_error"]
+    assert Measured(metric="first_loss_error", value=pytest.approx(0.5), unit="ratio", num_compared=8) == found
 
 
 def test_a_trainer_may_count_the_first_token() -> None:

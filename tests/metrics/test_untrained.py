@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.metrics.untrained import NAME, measure, untrained
+from harness.checkpoints.configs import effective_config
+from harness.checkpoints.naming import module_table
+from harness.metrics.untrained import NAME, measure, reached, untrained
 from harness.records.results import Measured, Missing
-from tests.observations import Weights, answered, make_read, make_weights, make_write
+from tests.observations import FAMILIES, Weights, answered, make_read, make_weights, make_write
 
 ATTENTION = "model.layers.0.self_attn.q_proj.weight"
 REACHED = "model.layers.1.mlp.experts.1.gate_proj.weight"
@@ -49,10 +51,37 @@ def test_the_last_token_teaches_nothing() -> None:
     """An expert that only last tokens reach has no gradient."""
     observed = make_write(weights=make_weights(damage=zero(UNREACHED)))
     assert observed.base is not None
-    for position, expected in ((-1, set()), (0, {UNREACHED})):
+    for position, expected in ((-1, set()), (-2, {UNREACHED}), (0, {UNREACHED})):
         routing_MBTK = observed.base.routing_MBTK.copy()
         routing_MBTK[1, 0, position] = (1, 7)
         assert expected == untrained(replace(observed, base=replace(observed.base, routing_MBTK=routing_MBTK)))
+
+
+def test_routing_is_that_of_the_layers_that_have_experts() -> None:
+    """The first layer of this family has none, so that the first of what was routed is of the second."""
+    family = FAMILIES["deepseek_v3"]
+    observed = make_write(family)
+    table = module_table(family, effective_config(family, observed.case))
+    layers = sorted({tensor.layer for tensor in table.values() if tensor.expert is not None})
+    assert 0 not in layers
+    assert observed.base is not None
+    shape = (len(layers), *observed.base.routing_MBTK.shape[1:])
+    routing_MBTK = np.zeros(shape, int)
+    routing_MBTK[..., 1] = 3
+    found = reached(replace(observed, base=replace(observed.base, routing_MBTK=routing_MBTK)))
+    assert {(layer, expert) for layer in layers for expert in (0, 3)} == {
+        (table[name].layer, table[name].expert) for name in found if table[name].expert is not None
+    }
+
+
+def test_without_routing_only_what_is_no_experts_is_known_to_be_reached() -> None:
+    """No base, or a base that routed in another number of layers."""
+    observed = make_write(weights=make_weights(damage=zero(ATTENTION, REACHED)))
+    assert observed.base is not None
+    fewer = replace(observed.base, routing_MBTK=observed.base.routing_MBTK[:1])
+    for base in (None, fewer):
+        assert {ATTENTION} == untrained(replace(observed, base=base))
+    assert set() == untrained(replace(observed, weights=None))
 
 
 def test_only_what_is_adapted_and_compared_counts() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +139,27 @@ def test_a_delta_without_a_base_tensor_is_an_error() -> None:
         compare_weights({"w": ("float32", BASE)}, {"ghost": DELTA}, {"w": BASE}, stored=True)
 
 
+def test_of_many_such_deltas_five_are_named() -> None:
+    """In order."""
+    deltas = dict.fromkeys("gfedcba", DELTA)
+    with pytest.raises(ArtifactError) as raised:
+        compare_weights({"w": ("float32", BASE)}, deltas, {"w": BASE}, stored=True)
+    assert "deltas without a base tensor; got a, b, c, d, e" == str(raised.value)
+
+
+def test_a_delta_may_be_small() -> None:
+    """What of it is there is a fraction of it, whatever its norm."""
+    assert (0.05, 0.025, 0.5) == pytest.approx(numbers(compare_one(BASE + DELTA / 200, delta=DELTA / 100)), rel=1e-4)
+
+
+def test_a_table_of_nothing_has_the_types_of_any() -> None:
+    """So that it can be counted like any other."""
+    empty, full = compare_weights({}, {}, {}, stored=True), compare_one(BASE)
+    for field in fields(WeightTable):
+        assert getattr(full, field.name).dtype.kind == getattr(empty, field.name).dtype.kind
+        assert 0 == len(getattr(empty, field.name))
+
+
 def test_a_table_comes_back_as_it_was_stored(tmp_path: Path) -> None:
     """Every column, with its type; no file is no table."""
     table = compare_weights(
@@ -162,6 +183,23 @@ def test_a_table_that_was_cut_short_is_one_clear_error(tmp_path: Path, keep: flo
     path.write_bytes(content[: int(keep if keep >= 1 else keep * len(content))])
     with pytest.raises(ArtifactError, match=r"weights\.npz"):
         WeightTable.load(path)
+
+
+def test_a_table_is_no_pickle(tmp_path: Path) -> None:
+    """An array of objects, which only a pickle can hold, is refused before it is written."""
+    table = replace(compare_one(BASE), name=np.array([object()], dtype=object))
+    with pytest.raises(ArtifactError, match=r"weights\.npz: arrays of objects are not saved; got name$"):
+        table.save(tmp_path / "weights.npz")
+
+
+def test_what_is_no_table_is_called_by_its_name(tmp_path: Path) -> None:
+    """The file, and what should have been in it."""
+    path = tmp_path / "weights.npz"
+    np.save(path.with_suffix(".npy"), np.zeros(2))
+    path.with_suffix(".npy").rename(path)
+    with pytest.raises(ArtifactError) as raised:
+        WeightTable.load(path)
+    assert f"{path}: weight table cannot be read: not an archive" == str(raised.value)
 
 
 def test_a_table_without_all_columns_is_one_clear_error(tmp_path: Path) -> None:

@@ -102,6 +102,14 @@ def test_a_perfect_merge() -> None:
     assert [NUM_OWED, NUM_OWED, NUM_OWED, total - NUM_OWED, total] == [found[n].num_compared for n in NAMES]  # type: ignore[union-attr]
 
 
+def test_each_number_has_its_unit() -> None:
+    """Ratios of norms, a fraction, and counts of tensors."""
+    units = ("ratio", "ratio", "fraction", "tensors", "tensors")
+    assert dict(zip(NAMES, units, strict=True)) == {
+        name: found.unit for name, found in measured().items() if isinstance(found, Measured)
+    }
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("damage", "residual", "recovered", "changed", "unusable"),

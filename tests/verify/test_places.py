@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -290,3 +291,88 @@ def test_twenty_thousand_names_take_no_time() -> None:
     assert 18432 == len(first.places)
     assert first.places.keys() == second.places.keys()
     assert time.perf_counter() - started < 5.0
+
+
+def test_an_experts_matrix_has_one_name_by_whichever_it_is_stored() -> None:
+    """The first of the names that the rules give its part; other names are not taken for one."""
+    mixtral = rules("mixtral")
+    assert mixtral.experts is not None
+    gate, *more = mixtral.experts.apart
+    both = replace(gate, names=(*gate.names, "mlp.experts.{expert}.gate_proj"))
+    renamed = replace(mixtral, experts=replace(mixtral.experts, apart=(both, *more)))
+    published = f"{LAYER}block_sparse_moe.experts.3.w1.weight"
+    in_memory = f"{LAYER}mlp.experts.3.gate_proj.weight"
+    assert published == canonical_name(renamed, in_memory) == canonical_name(renamed, published)
+    assert published != canonical_name(mixtral, in_memory)
+    for other in (f"{LAYER}block_sparse_moe.experts.3.w9.weight", f"{LAYER}block_sparse_moe.w1.weight"):
+        assert other == canonical_name(renamed, other)
+    assert in_memory == canonical_name(NO_RULES, in_memory)
+
+
+def test_a_tensor_of_its_own_lies_as_it_is_stored() -> None:
+    """All of it, not turned, in no other tensor."""
+    found = layout(rules("qwen3_moe"), {"model.norm.weight": (H,), **apart("qwen3_moe")})
+    for name, place in found.places.items():
+        assert (name, name, None, WHOLE, False) == (
+            place.site.name, place.entry.name, place.expert, place.rows, place.transposed,
+        )  # fmt: skip
+        assert place.entry.shape == place.shape
+        assert place.transposed is False
+
+
+def test_shapes_of_what_is_fused_are_whole_numbers() -> None:
+    """Of each part, in either orientation."""
+    for model_type in ("qwen3_moe", "gpt_oss"):
+        shapes = {f"{LAYER}mlp.experts.gate_up_proj": (E, 2 * F, 2 * F)}
+        for place in layout(rules(model_type), shapes).places.values():
+            assert [int, int] == [type(number) for number in place.shape]
+            assert (F, 2 * F) == place.shape
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ((E, 2 * F), "has 2 axes, not 3"),
+        ((0, 2 * F, H), "holds nothing"),
+        ((E, 2 * F, 0), "holds nothing"),
+        ((MAX_EXPERTS + 1, 2, 1), f"would hold {MAX_EXPERTS + 1} experts"),
+        ((E, 2 * F + 1, H), f"its output axis of {2 * F + 1} is not 2 equal parts"),
+    ],
+)
+def test_what_cannot_be_a_fused_parameter_says_why(shape: tuple[int, ...], reason: str) -> None:
+    """Before its experts are counted out."""
+    name = f"{LAYER}mlp.experts.gate_up_proj"
+    (found,) = layout(rules("qwen3_moe"), {name: shape}).unmatched
+    assert (name, reason) == (found.name, found.reason)
+
+
+def test_as_many_experts_as_there_may_be_are_laid_out() -> None:
+    """That is no damaged shape yet."""
+    found = layout(rules("qwen3_moe"), {f"{LAYER}mlp.experts.down_proj": (MAX_EXPERTS, 1, 1)})
+    assert (MAX_EXPERTS, ()) == (len(found.places), found.unmatched)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_experts_are_counted_by_the_highest_number(reverse: bool) -> None:
+    """In whichever order they are stored, and layer by layer."""
+    shapes = apart("qwen3_moe") | {f"model.layers.2.mlp.experts.{number}.up_proj.weight": (F, H) for number in (0, 1)}
+    ordered = dict(sorted(shapes.items(), reverse=reverse))
+    assert {LAYER: E, "model.layers.2.": 2} == layout(rules("qwen3_moe"), ordered).num_experts
+
+
+def test_what_is_no_experts_has_its_layer() -> None:
+    """As its name says it."""
+    names = {"model.layers.12.self_attn.q_proj.weight": 12, "model.norm.weight": None}
+    found = layout(rules("qwen3"), dict.fromkeys(names, (F, H))).places
+    assert names == {name: place.site.layer for name, place in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "reason"),
+    [("llama", "the family has no naming rules for experts"), ("", "there are no naming rules for the family")],
+)
+def test_experts_without_rules_are_said_to_have_none(model_type: str, reason: str) -> None:
+    """By the family, or because there is none."""
+    family = rules(model_type) if model_type else NO_RULES
+    (found,) = layout(family, {f"{LAYER}mlp.experts.0.gate_proj.weight": (F, H)}).unmatched
+    assert reason == found.reason

@@ -11,7 +11,7 @@ from harness.verify.factors import Reading
 from harness.verify.readings import stated_readings
 from harness.verify.records import AdapterConfig, FactorPair
 from harness.verify.targets import Target
-from tests.verify.layouts import pair
+from tests.verify.layouts import entry, pair
 
 E, R = 4, 2
 SQUARE, OBLONG = (6, 6), (6, 5)
@@ -91,6 +91,21 @@ def test_a_module_that_says_it_is_transposed_is_not_swapped(version: str) -> Non
     assert ((SWAPPED,),) == stated_readings(config(version), [job(SQUARE, gpt_oss=True)])
 
 
+@pytest.mark.parametrize("version", ["0.18.1", "0.18.9.post1"])
+def test_before_the_swap_all_are_swapped(version: str) -> None:
+    """Whatever a module says of itself."""
+    factors, target = job(SQUARE, gpt_oss=True)
+    assert ((SWAPPED,),) == stated_readings(config(version), [(factors, replace(target, is_transposed=False))])
+
+
+@pytest.mark.parametrize("version", ["0.19.0", "0.21.2"])
+def test_a_transposed_module_that_does_not_say_so_leaves_both(version: str) -> None:
+    """It depends on the transformers that trained it, which nothing tells."""
+    factors, target = job(SQUARE, gpt_oss=True)
+    found = stated_readings(config(version), [(factors, replace(target, is_transposed=False))])
+    assert ((STANDARD, SWAPPED),) == found
+
+
 GROUPED = Reading("standard", "grouped_by_expert")
 
 
@@ -117,6 +132,17 @@ def marked(parameter: str) -> dict[str, Any]:
 def test_markers_tell_the_packing(raw: dict[str, Any], wanted: tuple[Reading, ...]) -> None:
     """Of the parameter before that of the whole; a patched model without any leaves both."""
     assert (wanted,) == stated_readings(config("0.19.1", **raw), [job(OBLONG)])
+
+
+@pytest.mark.parametrize(("num_experts", "wanted"), [(1, (STANDARD,)), (2, (STANDARD, GROUPED))], ids=["one", "two"])
+def test_with_one_expert_packings_are_the_same(num_experts: int, wanted: tuple[Reading, ...]) -> None:
+    """With two they are not."""
+    factors, target = job(OBLONG)
+    few = replace(factors, a=entry("A", (num_experts * R, 5)), b=entry("B", (6, num_experts * R)))
+    found = stated_readings(
+        config("0.19.1", auto_mapping={"unsloth_fixed": True}), [(few, replace(target, num_experts=num_experts))]
+    )
+    assert (wanted,) == found
 
 
 def test_with_one_rank_packings_are_the_same() -> None:
