@@ -111,7 +111,7 @@ def diagnose(seen: SiteEvidence, neighbours: Neighbours, config: AdapterConfig, 
         _less_exact(slot, pairing, evidence, sample, space)
         or _another_delta(slot, pairing, neighbours, config, evidence, sample, space)
         or _another_weight(slot, pairing, neighbours, sample, space)
-        or _in_part(evidence)
+        or _in_part(evidence, "columns" if pairing.flipped else "rows", pairing.shape[1])
     )
     return found or _values(evidence, "is not what a merge of this adapter gives")
 
@@ -317,15 +317,15 @@ def _turned(slot: Slot, pairing: Pairing, space: Workspace) -> Diagnosis | None:
     return None
 
 
-def _in_part(evidence: Evidence) -> Diagnosis | None:
-    """Some of it is merged, and the rest is base's."""
+def _in_part(evidence: Evidence, lines: str, length: int) -> Diagnosis | None:
+    """Some of it is merged, and the rest is base's. `lines` are rows or columns, as it was walked, of this length."""
     if evidence.num_wrong_and_base < evidence.num_wrong or evidence.num_wrong == evidence.num_visible:
         return None
-    lines = evidence.wrong_lines.tolist()
-    where = f"in {len(lines)} of its rows ({_ranges(lines)})"
+    numbers = evidence.wrong_lines.tolist()
+    some = "" if evidence.num_wrong == len(numbers) * length else "some elements of "
     return Diagnosis(
         kind="delta_missing",
-        message=f"is base's {where}, and merged in the others",
+        message=f"is base's in {some}{len(numbers)} of its {lines} ({_ranges(numbers)}), and merged in the others",
         expected="delta in all of it",
         got=f"{elements(evidence)} without",
         is_whole=False,
@@ -335,7 +335,7 @@ def _in_part(evidence: Evidence) -> Diagnosis | None:
 def _without_magnitude(slot: Slot, pairing: Pairing, evidence: Evidence, space: Workspace) -> Diagnosis:
     if _gives(pairing, slot.delta, space):
         return Diagnosis(kind=WRONG_VALUES, message="DoRA's magnitude was left out: only B @ A was merged")
-    return _in_part(evidence) or _values(evidence, "is not what a merge with DoRA gives")
+    return _in_part(evidence, "rows", pairing.base.shape[1]) or _values(evidence, "is not what a merge with DoRA gives")
 
 
 def _values(evidence: Evidence, what: str) -> Diagnosis:

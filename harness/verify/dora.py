@@ -30,6 +30,7 @@ def compare_dora(pairing: Pairing, delta: LowRank, magnitude: np.ndarray, space:
     roundoff = max(ROUNDOFF[dtype] for dtype in dtypes)
     slack = roundoff * (SINGLE_SLACK if roundoff == ROUNDOFF["F32"] else NUM_ROUNDINGS)
     found = Evidence(num_elements=rows * columns)
+    farthest = -1.0
     step = max(1, BLOCK_ELEMENTS // columns)
     for start in range(0, rows, step):
         stop = min(start + step, rows)
@@ -59,11 +60,11 @@ def compare_dora(pairing: Pairing, delta: LowRank, magnitude: np.ndarray, space:
         found.change_squared += float((change.astype(np.float64) ** 2).sum())
         found.note_lines(start, wrong.sum(axis=1))
         if wrong.any():
-            at = int(np.argmax(np.where(wrong, np.nan_to_num(off, nan=np.inf), -1)))
-            row, column = divmod(at, columns)
-            found.worst = found.worst or Worst(
-                start + row, column, float(predicted[row, column]), float(merged[row, column])
-            )
+            distance = np.where(wrong, np.nan_to_num(off, nan=np.inf), -1)
+            row, column = divmod(int(distance.argmax()), columns)
+            if distance[row, column] > farthest:
+                farthest = float(distance[row, column])
+                found.worst = Worst(start + row, column, float(predicted[row, column]), float(merged[row, column]))
     return found
 
 

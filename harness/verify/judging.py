@@ -242,7 +242,8 @@ def _doubled(doubles: Sequence[Pairing], crew: Crew) -> Iterator[Finding]:
         experts = {pairing.site.expert for pairing, _ in held}
         first = held[0][0]
         other = first.base.entry if first.merged.entry == entry else first.merged.entry
-        others = f"{other.name} and {len(held) - 1} others" if len(held) > 1 else other.name
+        more = len(held) - 1
+        others = f"{other.name} and {more} other{'s' if more > 1 else ''}" if more else other.name
         alike = f"with different values in {num_different}" if num_different else "with the same values"
         yield Finding(
             kind="tensor_duplicated",

@@ -57,7 +57,7 @@ def product_of(delta: LowRank, sample: Sample) -> np.ndarray:
 def sample_of(pairing: Pairing, evidence: Evidence, space: Workspace) -> Sample:
     """Rows that are wrong and as many of all, evenly over the weight; where it is walked by columns, any."""
     every = np.arange(pairing.base.shape[0])
-    wrong = every if pairing.flipped else evidence.wrong_lines if evidence.wrong_lines.size else every[:1]
+    wrong = every if pairing.flipped else evidence.wrong_lines
     rows = np.unique(np.concatenate([_spread(wrong), _spread(every)]))
     return Sample(rows, rows_of(pairing.base, rows, space), rows_of(pairing.merged, rows, space))
 

@@ -17,6 +17,9 @@ from harness.verify.places import Place
 from harness.verify.roundings import ROUNDINGS
 from harness.verify.workspace import Workspace
 
+BASE, MERGED = "base", "merged"
+"""The names of their buffers."""
+
 
 def compare_unchanged(pairing: Pairing, space: Workspace) -> Evidence:
     """Evidence that a weight is base's, bit for bit, or rounded to merged's dtype where that is another."""
@@ -43,14 +46,14 @@ def compare_held(expected: np.ndarray, merged: Place, base: Place | None, space:
     `num_wrong_and_base` counts the elements that are wrong and base's, if base has as many.
     """
     dtype = merged.entry.dtype
-    wanted, got = narrow(expected, dtype), _all_bits(merged, space, "merged")
+    wanted, got = narrow(expected, dtype), _all_bits(merged, space, MERGED)
     found = Evidence(num_elements=wanted.size, num_compared=wanted.size)
     expected_values, got_values = widen(wanted, dtype), widen(got, dtype)
     wrong = (expected_values != got_values) & ~(np.isnan(expected_values) & np.isnan(got_values))
     found.num_wrong = int(wrong.sum())
     found.num_non_finite = int((wrong & ~np.isfinite(got_values)).sum())
     if base is not None and base.entry.dtype in FLOATS and base.shape == merged.shape:
-        before = narrow(widen(_all_bits(base, space, "base"), base.entry.dtype), dtype)
+        before = narrow(widen(_all_bits(base, space, BASE), base.entry.dtype), dtype)
         found.num_wrong_and_base = int((wrong & (before == got)).sum())
         found.num_visible = int((wanted != before).sum())
         found.num_same = int((got == before).sum())
@@ -68,10 +71,8 @@ def _flat(pairing: Pairing, space: Workspace) -> Iterator[tuple[int, np.ndarray,
     piece = BLOCK_BYTES // 2
     for start in range(0, num_elements, piece):
         stop = min(start + piece, num_elements)
-        base = read_flat(space.files, pairing.base.entry, first[0] + start, first[0] + stop, space.buffers, "base")
-        merged = read_flat(
-            space.files, pairing.merged.entry, first[1] + start, first[1] + stop, space.buffers, "merged"
-        )
+        base = read_flat(space.files, pairing.base.entry, first[0] + start, first[0] + stop, space.buffers, BASE)
+        merged = read_flat(space.files, pairing.merged.entry, first[1] + start, first[1] + stop, space.buffers, MERGED)
         yield start, base, merged
 
 
@@ -85,10 +86,10 @@ def _converted(pairing: Pairing, space: Workspace) -> Iterator[tuple[int, np.nda
         if len(pairing.base.shape) == 2:
             base, merged = (
                 read_rows(space.files, place, pairing.flipped, start, stop, space.buffers, use)
-                for place, use in ((pairing.base, "base"), (pairing.merged, "merged"))
+                for place, use in ((pairing.base, BASE), (pairing.merged, MERGED))
             )
         else:
-            base, merged = _all_bits(pairing.base, space, "base"), _all_bits(pairing.merged, space, "merged")
+            base, merged = _all_bits(pairing.base, space, BASE), _all_bits(pairing.merged, space, MERGED)
         if not same_dtype:
             base = narrow(widen(base, pairing.base.entry.dtype), pairing.merged.entry.dtype)
         yield start * columns, base.reshape(-1), merged.reshape(-1)
@@ -131,11 +132,19 @@ def _note_worst(
 ) -> None:
     if not wrong.any():
         return
-    with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.where(wrong, np.nan_to_num(np.abs(expected - got), nan=np.inf), -1.0)
-        at = int(distance.argmax())
-        if found.worst is not None and abs(found.worst.expected - found.worst.got) >= distance[at]:
+    distance = np.where(wrong, _distance(expected, got), -1.0)
+    at = int(distance.argmax())
+    if found.worst is not None:
+        before = np.array(found.worst[2:], np.float32)
+        if _distance(before[0], before[1]) >= distance[at]:
             return
     row, column = divmod(start + at, max(columns, 1))
     row, column = (column, row) if flipped else (row, column)
     found.worst = Worst(row, column, float(expected[at]), float(got[at]))
+
+
+def _distance(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """Of each from the other, in float32: that of a NaN is more than any, and that of an infinity the most there is."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance: np.ndarray = np.nan_to_num(np.abs(expected - got), nan=np.inf)
+    return distance

@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.verify import compare as comparing
+from harness.verify import diagnosis, dora
 from harness.verify.blocks import Files
 from harness.verify.crew import Crew
 from harness.verify.diagnosis import Diagnosis, diagnose, elements
 from harness.verify.dtypes import rounded
-from harness.verify.evidence import Pairing
-from harness.verify.factors import Factors, Reading
+from harness.verify.evidence import Evidence, Pairing
+from harness.verify.factors import Factors, LowRank, Reading
 from harness.verify.families import Part
 from harness.verify.hypotheses import Neighbours
 from harness.verify.judging import judge
 from harness.verify.places import Site
 from harness.verify.survey import Preferred, Survey, see_site
 from harness.verify.targets import Target
+from harness.verify.ways import LESS_EXACT, SUM, SUMS_IN_HALVES, Way
 from harness.verify.work import FactorJob
 from harness.verify.workspace import Workspace
 from tests.verify.layouts import pair
@@ -331,8 +334,14 @@ def test_a_mistake_that_gives_the_stored_bits_is_named(
                      id="more than twice"),
         pytest.param("F32", times(2.0087654), said("delta_applied_twice", "the delta is scaled wrongly", ONCE,
                                                    "about 2.009 times"), id="nearly twice"),
+        pytest.param("F32", without(slice(None), slice(3, 9)),
+                     said("delta_missing",
+                          "is base's in some elements of 24 of its rows (0 to 23), and merged in the others",
+                          "delta in all of it", "144 of 480 elements, most at [1, 5] without", is_whole=False),
+                     id="columns"),
         pytest.param("F32", without([5], [7]),
-                     said("delta_missing", "is base's in 1 of its rows (5), and merged in the others",
+                     said("delta_missing",
+                          "is base's in some elements of 1 of its rows (5), and merged in the others",
                           "delta in all of it", "1 element of 480 at [5, 7] without", is_whole=False),
                      id="one element is base's"),
         pytest.param("F32", off((5, 7, 1.0)),
@@ -343,9 +352,15 @@ def test_a_mistake_that_gives_the_stored_bits_is_named(
                           "-3.46875"), id="two elements"),
         pytest.param("F32", off((5, 7, np.nan), (5, 8, np.inf)),
                      said("non_finite", "holds numbers that are not finite", got="2 of 480"), id="no numbers"),
-        pytest.param("F32", blurred(ABOVE, 0.5, 1.5),
-                     said("delta_wrong_values", "the delta of another layer was merged, nearly: 0.942 times it",
+        pytest.param("F32", blurred(ABOVE, 0.75, 1.25),
+                     said("delta_wrong_values", "the delta of another layer was merged, nearly: 0.971 times it",
                           "layer 0", "layer 1"), id="a layer's, nearly"),
+        pytest.param("F32", blurred(ABOVE, 0.5, 1.5),
+                     said("delta_wrong_values", f"{NO_MERGE}: 480 of 480 elements, most at [6, 14]", "1.313988",
+                          "0.8508167"), id="what a layer's is only a part of"),
+        pytest.param("BF16", lambda name, dtype: rounded(of(ABOVE, 0.05)(name, dtype), "F16"),
+                     said("delta_wrong_values", "the delta of another layer was merged, nearly: 0.0504 times it",
+                          "layer 0", "layer 1"), id="a layer's, hidden by roundings"),
         pytest.param("F32", less_exact("BF16"),
                      said("merge_rounding", "factors rounded to bfloat16 before the sum",
                           got="0.0022 of the delta off", is_right=True), id="factors in bfloat16"),
@@ -445,6 +460,126 @@ def test_a_misreading_in_another_scale_is_not_expected_of_the_next() -> None:
     assert {} == neighbours.readings
 
 
+LARGE = 50.0
+
+
+def grown(name: str) -> np.ndarray:
+    """A delta that is five times as large as base."""
+    delta: np.ndarray = np.float32(LARGE) * delta_of(name)
+    return delta
+
+
+@pytest.mark.parametrize(
+    ("merged", "expected"),
+    [
+        pytest.param(lambda: base_of(ABOVE) + grown(ABOVE), "is another layer's (1), with its delta", id="all of it"),
+        pytest.param(lambda: base_of(ABOVE) + grown(QUERY), "is another layer's (1), with the delta of this one",
+                     id="its base"),
+        pytest.param(lambda: base_of(ABOVE), "is another layer's (1)", id="its base alone"),
+        pytest.param(lambda: base_of(QUERY) + grown(QUERY) + off((5, 7, 1.0))(QUERY, "F32") - times(1)(QUERY, "F32"),
+                     f"{NO_MERGE}: 1 element of 480 at [5, 7]", id="its own, and an element is off"),
+        pytest.param(lambda: np.float32(0.6) * base_of(ABOVE) + np.float32(0.4) * base_of(QUERY),
+                     f"{NO_MERGE}: 480 of 480 elements, most at [", id="more of it than of its own"),
+    ],
+)  # fmt: skip
+def test_a_weight_is_told_from_another_though_its_delta_is_larger_than_base(
+    merged: Callable[[], np.ndarray], expected: str
+) -> None:
+    """What is near another one without a delta, with its own or with this one's; a mixture is neither."""
+    files, jobs = prepared(QUERY, merged(), scaling=LARGE * SCALE)
+    above = jobs[ABOVE]
+    jobs[ABOVE] = replace(above, factors=Factors.of(replace(above.pair, scaling=LARGE * SCALE), above.target, files))
+    space = Workspace(files)
+    found = diagnose(see_site(jobs[QUERY], 0, space, Preferred()), Neighbours(jobs.values()), HERE, space)
+    assert found.message.startswith(expected)
+    assert (NO_MERGE in expected) or found.message == expected
+
+
+def test_experts_that_are_much_alike_are_told_from_each_other() -> None:
+    """As those are that were copied from one matrix, and trained since."""
+    alike = base_of(GATE) + np.float32(0.5) * base_of(OTHER_GATE)
+    files, jobs = prepared(GATE, alike + delta_of(OTHER_GATE))
+    entries, more = in_memory({"alike": alike})
+    files._contents.update(more._contents)  # type: ignore[attr-defined]
+    (pairing,) = jobs[OTHER_GATE].pairings
+    assert pairing is not None
+    moved = pairing._replace(base=pairing.base._replace(entry=entries["alike"]))
+    jobs[OTHER_GATE], space = replace(jobs[OTHER_GATE], pairings=(moved,)), Workspace(files)
+    found = diagnose(see_site(jobs[GATE], 0, space, Preferred()), Neighbours(jobs.values()), HERE, space)
+    assert said("experts_permuted", "is another expert's (1), with its delta") == found
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Way, float, Evidence]]:
+    """What a diagnosis compares: the way, how many times the delta, and the evidence. Each reads a whole weight."""
+    seen: list[tuple[Way, float, Evidence]] = []
+
+    def compare(pairing: Pairing, delta: LowRank, way: Way, space: Workspace, **more: Any) -> Evidence:
+        found = comparing.compare(pairing, delta, way, space, **more)
+        seen.append((way, delta.scale / SCALE, found))
+        return found
+
+    monkeypatch.setattr(diagnosis, "compare", compare)
+    return seen
+
+
+def diagnosed_alone(merge: Merge) -> Diagnosis:
+    """Of a weight without neighbours."""
+    files, jobs = prepared(QUERY, merge(QUERY, "F32"))
+    space = Workspace(files)
+    return diagnose(see_site(jobs[QUERY], 0, space, Preferred()), Neighbours([jobs[QUERY]]), HERE, space)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        pytest.param(1.2999, 1.3001, [1.3, 1.3, 1.3, 1.3, 1.300003], id="one without a name"),
+        pytest.param(2.03, 2.05, [2.0, 2.0, 2.0, 2.04, 2.04, 2.04032], id="nearly twice"),
+        pytest.param(0.0, 2.0, [2.0, 4.0, 1.03, 1.032, 1.03158], id="hardly known"),
+    ],
+)
+def test_scales_are_tried_that_are_near_what_was_measured(
+    compared: list[tuple[Way, float, Evidence]], low: float, high: float, expected: list[float]
+) -> None:
+    """Those with a name first, of more the less is known, then what was measured in few digits."""
+    assert NO_MERGE in diagnosed_alone(blurred(QUERY, low, high)).message
+    assert expected == [round(factor, 6) for way, factor, _ in compared if way == SUM]
+
+
+def test_what_does_not_explain_a_weight_is_given_up_early(
+    compared: list[tuple[Way, float, Evidence]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where most of what was read first is wrong; a product that may be off is looked at to the end."""
+    monkeypatch.setattr(comparing, "TILE_ELEMENTS", 1)
+    diagnosed_alone(blurred(QUERY, 0.9, 1.1))
+    assert {way.name for way, *_ in compared} > {SUM.name, *(way.name for way in (*LESS_EXACT, *SUMS_IN_HALVES))}
+    assert {True} == {found.num_compared < found.num_elements for way, _, found in compared if not way.tolerance}
+
+
+def test_a_less_exact_product_hardly_shows_in_half_precision() -> None:
+    """Few elements are off, as most are rounded to the same; of a large weight they are enough."""
+    generator, shape = np.random.default_rng(10), (240, 200)
+    base = rounded(generator.standard_normal(shape).astype(np.float32), "BF16")
+    a, b = (generator.standard_normal(size).astype(np.float32) for size in ((RANK, shape[1]), (shape[0], RANK)))
+    a, b = a * np.float32(2**18), b * np.float32(0.025 * 2**-18)  # float16 holds neither, and is not meant
+    merged = rounded(base + np.float32(SCALE) * (of_eleven_bits(b) @ of_eleven_bits(a)), "BF16")
+    entries, files = in_memory({"base": base, "merged": merged}, "BF16")
+    factors, small = in_memory({"A": a, "B": b})
+    files._contents.update(small._contents)  # type: ignore[attr-defined]
+    of = replace(pair(QUERY, a.shape, b.shape), a=factors["A"], b=factors["B"], rank=RANK, alpha=8.0, scaling=SCALE)
+    site, target = SITES[QUERY], Target(parameter=QUERY, sites=(QUERY,), shape=shape, orientation="out_in")
+    pairing = Pairing(site, *(place(site, shape=shape)._replace(entry=each) for each in entries.values()))
+    job = FactorJob(factors=Factors.of(of, target, files), readings=(Reading(),), sites=(site,),
+                    stored_names=(QUERY,), pairings=(pairing,))  # fmt: skip
+    space = Workspace(files)
+    found = see_site(job, 0, space, Preferred())
+    assert found.evidence is not None
+    assert 20 < found.evidence.num_wrong < 0.02 * base.size
+    with np.errstate(all="ignore"):
+        cause = diagnose(found, Neighbours([job]), HERE, space)
+    assert ("merge_rounding", "a product as with TF32", True) == (cause.kind, cause.message, cause.is_right)
+
+
 @pytest.mark.parametrize(("dtype", "is_told"), [("F32", False), ("BF16", True)])
 def test_a_transposed_weight_may_be_a_rounding_off(dtype: str, is_told: bool) -> None:
     """Half a percent is one in bfloat16, and none in float32."""
@@ -454,14 +589,19 @@ def test_a_transposed_weight_may_be_a_rounding_off(dtype: str, is_told: bool) ->
 
 
 @pytest.mark.parametrize(
-    ("dtype", "num_off", "is_scaled"),
-    [("F32", 0, True), ("F32", 10, False), ("BF16", 0, True), ("BF16", 4, True), ("BF16", 10, False)],
-)
-def test_a_scale_of_many_digits_explains_nearly_all_elements(dtype: str, num_off: int, is_scaled: bool) -> None:
+    ("dtype", "num_off", "more", "is_scaled"),
+    [
+        ("F32", 0, 0.2, True), ("F32", 10, 0.2, False), ("F32", 10, 1e-4, False),
+        ("BF16", 0, 0.2, True), ("BF16", 4, 0.2, True), ("BF16", 10, 0.2, False),
+    ],
+)  # fmt: skip
+def test_a_scale_of_many_digits_explains_nearly_all_elements(
+    dtype: str, num_off: int, more: float, is_scaled: bool
+) -> None:
     """Or it is not the cause."""
     merged = base_of(QUERY, dtype) + np.float32(1.23456789) * delta_of(QUERY, dtype)
     for at in range(num_off):
-        merged[2 * at, at] += np.float32(0.2)
+        merged[2 * at, at] += np.float32(more)
     found = told(QUERY, rounded(merged, dtype), dtype)
     assert found is not None
     assert is_scaled == (found.message == "the delta is scaled wrongly")
@@ -516,6 +656,41 @@ def test_dora_has_causes_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "is_dora", "where"),
+    [
+        pytest.param((slice(None), [3, 4]), False, "2 of its columns (3 to 4)", id="columns"),
+        pytest.param(([3], slice(None)), False, "some elements of 20 of its columns (0 to 19)", id="a row"),
+        pytest.param(([3], slice(None)), True, "1 of its rows (3)", id="a row, with DoRA"),
+    ],
+)
+def test_a_weight_that_is_stored_turned_is_walked_by_columns(lines: Any, is_dora: bool, where: str) -> None:
+    """So they are what is told; but DoRA's length is of rows, however they are stored."""
+    magnitude = np.linspace(2, 6, 24, dtype=np.float32)
+    merged = with_dora(QUERY, magnitude) if is_dora else base_of(QUERY) + delta_of(QUERY)
+    merged[lines] = base_of(QUERY)[lines]
+    entries, more = in_memory({"base": base_of(QUERY).T, "merged": merged.T, "magnitude": magnitude})
+    weight = {"magnitude": entries["magnitude"]} if is_dora else {}
+    files, jobs = prepared(QUERY, merged, more_files=more, **weight)
+    base, after = (place(SITES[QUERY], shape=merged.shape)._replace(entry=entries[name], transposed=True)
+                   for name in ("base", "merged"))  # fmt: skip
+    job, space = replace(jobs[QUERY], pairings=(Pairing(SITES[QUERY], base, after),)), Workspace(files)
+    found = diagnose(see_site(job, 0, space, Preferred()), Neighbours([job]), HERE, space)
+    assert ("delta_missing", f"is base's in {where}, and merged in the others") == (found.kind, found.message)
+
+
+def test_the_worst_element_with_dora_is_the_worst_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only of the rows that are read first."""
+    monkeypatch.setattr(dora, "BLOCK_ELEMENTS", 60)
+    magnitude = np.linspace(2, 6, 24, dtype=np.float32)
+    merged = with_dora(QUERY, magnitude)
+    merged[0, 1], merged[11, 7], merged[23, 2] = merged[0, 1] + 1, merged[11, 7] - 3, merged[23, 2] + 2
+    entries, files = in_memory({"magnitude": magnitude})
+    found = told(QUERY, merged, more_files=files, magnitude=entries["magnitude"])
+    assert found is not None
+    assert found.message.endswith("elements, most at [11, 7]")
+
+
+@pytest.mark.parametrize(
     ("scaling", "expected"),
     [
         pytest.param(np.inf, said("non_finite", "the adapter's factors are not finite, and so is no merge of them"),
@@ -550,7 +725,7 @@ def test_weights_of_a_survey_are_diagnosed_with_the_adapters_configuration() -> 
     site = see_site(jobs[QUERY], 0, Workspace(files), Preferred())
     survey = Survey(sites=(site,), held=(), biases=(), unchanged=())
     with Crew(files, 1) as crew:
-        (found,) = judge(survey, (), (), (), replace(HERE, alpha=20.0), crew).findings
+        (found,) = judge(survey, (), (), (), (), replace(HERE, alpha=20.0), crew).findings
     assert ("delta_wrong_scale", "scaled by the default rank and alpha, without the patterns") == (
         found.kind, found.message,
     )  # fmt: skip
@@ -561,7 +736,7 @@ def test_weights_of_a_survey_are_each_others_neighbours() -> None:
     files, jobs = prepared(QUERY, of(ABOVE)(QUERY, "F32"))
     sites = tuple(see_site(jobs[name], 0, Workspace(files), Preferred()) for name in (QUERY, ABOVE))
     with Crew(files, 1) as crew:
-        (found,) = judge(Survey(sites=sites, held=(), biases=(), unchanged=()), (), (), (), HERE, crew).findings
+        (found,) = judge(Survey(sites=sites, held=(), biases=(), unchanged=()), (), (), (), (), HERE, crew).findings
     assert ("the delta of another layer was merged", "layer 0", "layer 1") == (
         found.message, found.expected, found.got,
     )  # fmt: skip

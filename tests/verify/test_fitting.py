@@ -64,8 +64,9 @@ def judged(
         jobs.append((replace(of, a=entries[f"A{number}"], b=entries[f"B{number}"], rank=R), target))
     whole = {"lm_head.weight": WholeTensor(name="lm_head.weight", entry=entry(), why="modules_to_save")}
     claims = Claims(
-        jobs=tuple(jobs), held=whole if held else {}, biases={}, sites=SITES, skipped=frozenset(), findings=()
-    )
+        jobs=tuple(jobs), held=whole if held else {}, biases={}, sites=SITES, skipped=frozenset(), lacking=frozenset(),
+        findings=(),
+    )  # fmt: skip
     config = replace(CONFIG, peft_version=version)
     adapter = Adapter(directory=Path(), config=config, pairs=(), whole=(), unread=(), findings=())
     return judge_adapter(adapter, claims, structure, files)

@@ -221,10 +221,11 @@ B_READ = f"lora_B packed {RANKS} was read {EXPERTS}"
 A_READ = f"lora_A packed {EXPERTS} was read {RANKS}"
 LAID = "factors laid out as standard were read as swapped"
 MEANT = "standard, rank_major"
+OF_ONE = "the rank was taken for 1: a single row of lora_A and a single column of lora_B were merged"
 
 
 def test_fused_factors_may_have_been_read_in_another_way() -> None:
-    """Packings of either factor, where the shapes leave one layout; then halves for turns."""
+    """Packings of either factor, where the shapes leave one layout; then halves for turns; then another rank."""
     job = of_experts(0)
     found = list(readings(Slot(job, 5)))
     assert [
@@ -232,15 +233,32 @@ def test_fused_factors_may_have_been_read_in_another_way() -> None:
         ("delta_wrong_packing", f"{B_READ}, and {A_READ}", MEANT, "standard, grouped_by_expert, lora_A rank_major"),
         ("delta_wrong_packing", B_READ, MEANT, "standard, grouped_by_expert"),
         ("delta_wrong_layout", "gate and up were taken for turns in the rows of the delta", "halves", "turns"),
+        ("delta_wrong_values", OF_ONE, "rank 2", "rank 1"),
     ] == told(iter(found))
     assert [Reading("standard", "rank_major", "rank_major"), Reading("standard", "grouped_by_expert", "rank_major"),
-            Reading("standard", "grouped_by_expert", "grouped_by_expert"), None] == [
+            Reading("standard", "grouped_by_expert", "grouped_by_expert"), None, None] == [
         each.reading for each in found
     ]  # fmt: skip
     assert [product(job.factors.delta(5, each.reading)) for each in found if each.reading] == [
         product(each.delta) for each in found if each.reading
     ]
-    assert product(job.factors.delta(5, Reading(), rows=slice(1, 2 * F, 2))) == product(found[-1].delta)
+    assert product(job.factors.delta(5, Reading(), rows=slice(1, 2 * F, 2))) == product(found[-2].delta)
+
+
+@pytest.mark.parametrize("slot", [0, 3], ids=["gate of the first", "up of the second"])
+def test_the_rank_may_have_been_taken_for_1(slot: int) -> None:
+    """As many rows of lora_A as there are experts, and one column of lora_B each; a rank of 1 is taken for nothing."""
+    job = of_experts(0)
+    number, part = divmod(slot, 2)
+    *_, found = readings(Slot(job, slot))
+    rows = slice(part * F, (part + 1) * F)
+    a, b = numbers(E * R, H)[number], numbers(2 * F, E * R)[rows, number]
+    assert ("delta_wrong_values", OF_ONE, "rank 2", "rank 1", None) == (
+        found.kind, found.message, found.expected, found.got, found.reading,
+    )  # fmt: skip
+    assert (0.5 * np.outer(b, a)).tolist() == product(found.delta)
+    alone = replace(job, factors=replace(job.factors, pair=replace(job.pair, rank=1)))
+    assert OF_ONE not in [each.message for each in readings(Slot(alone, slot))]
 
 
 def test_square_factors_may_have_been_read_transposed() -> None:
@@ -270,7 +288,7 @@ def test_gate_and_up_may_have_been_taken_for_halves_or_turns(
 ) -> None:
     """The rows of the same expert's delta that the other way gives this part, also where memory holds it turned."""
     job = of_experts(0, interleaved=interleaved, transposed=transposed)
-    *_, found = readings(Slot(job, slot))
+    *_, found, _ = readings(Slot(job, slot))
     text = f"gate and up were taken for {got} in the rows of the delta"
     assert ("delta_wrong_layout", text, expected, got, None) == (
         found.kind, found.message, found.expected, found.got, found.reading,
@@ -286,7 +304,7 @@ def test_a_parameter_of_one_part_has_no_halves() -> None:
         num_experts=E, parts=("down",), rows=(slice(0, H, 1),),
     )  # fmt: skip
     job = made(weights, target, numbers(E * R, F), numbers(H, E * R))
-    assert ["delta_wrong_packing"] * 3 == [each.kind for each in readings(Slot(job, 1))]
+    assert ["delta_wrong_packing"] * 3 + ["delta_wrong_values"] == [each.kind for each in readings(Slot(job, 1))]
 
 
 def test_a_slot_is_a_weight_of_its_factors() -> None:

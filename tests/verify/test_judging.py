@@ -65,11 +65,12 @@ def judged(
     doubles: Sequence[Pairing] = (),
     structure: Sequence[Finding] = (),
     untold: Collection[str] = (),
+    lacking: Collection[str] = (),
     told: Sequence[object] = (),
 ) -> Judgement:
     """What is said where tasks (diagnoses first, then comparisons of what is stored twice) give `told`."""
     survey = Survey(sites=sites, held=tuple(held), biases=tuple(biases), unchanged=tuple(unchanged))
-    return judge(survey, doubles, structure, untold, CONFIG, answering(*told))
+    return judge(survey, doubles, structure, untold, lacking, CONFIG, answering(*told))
 
 
 def error(kind: str, message: str, tensor: str = NAME, layer: int | None = 1, **more: Any) -> Finding:
@@ -296,12 +297,22 @@ HEADLESS = Pairing(HEAD.site, HEAD.base, place(HEAD.site, "model.embed_tokens.we
         pytest.param(pairing("odd.weight", layer=None), evidence(num_wrong=1, num_non_finite=1),
                      error("non_finite", "is not adapted, and holds 1 numbers that are not finite", "odd.weight", None),
                      id="untold, and no numbers"),
+        pytest.param(pairing("lacking.weight", layer=None), evidence(**WRONG),
+                     error("passthrough_changed", "changed, and the adapter lacks the factors that its configuration "
+                           "means: 2 of 30 elements, most at [2, 3]", "lacking.weight", None, **VALUES), id="lacking"),
+        pytest.param(pairing("lacking.weight", layer=None), evidence(num_wrong=1, num_non_finite=1),
+                     error("non_finite", "is not adapted, and holds 1 numbers that are not finite", "lacking.weight",
+                           None), id="lacking, and no numbers"),
+        pytest.param(pairing(NAME, stored="h.1.attn.q.weight"), evidence(**WRONG),
+                     error("passthrough_changed", "is not adapted, and changed: 2 of 30 elements, most at [2, 3]",
+                           "h.1.attn.q.weight", 1, **VALUES), id="a layer that its tensor's name does not tell"),
         pytest.param(OTHER, GOOD, None, id="as it was"),
     ],
 )  # fmt: skip
 def test_what_is_not_adapted_must_be_bases(weight: Pairing, found: Evidence, expected: Finding | None) -> None:
     """What changed is named, with the worst element; where it may have been adapted, nothing is known."""
-    said = judged(seen(), unchanged=[(OTHER, GOOD), (weight, found), (ONE, GOOD)], untold={"odd.weight"})
+    said = judged(seen(), unchanged=[(OTHER, GOOD), (weight, found), (ONE, GOOD)], untold={"odd.weight"},
+                  lacking={"lacking.weight"})  # fmt: skip
     assert (() if expected is None else (expected,)) == said.findings
     assert PassthroughCounts(compared=3, identical=3 if expected is None else 2) == said.passthrough
 
@@ -322,23 +333,60 @@ def test_what_is_stored_twice_is_compared_bit_for_bit() -> None:
     doubles = [Pairing(ONE.site, *(ONE.base._replace(entry=entries[name]) for name in ("first", name)))
                for name in ("alike", "other")]  # fmt: skip
     with Crew(files, 1) as crew:
-        told = judge(survey, doubles, (), (), CONFIG, crew).findings
+        told = judge(survey, doubles, (), (), (), CONFIG, crew).findings
     assert [("other", "error"), ("alike", "warning")] == [(each.tensor, each.severity) for each in told]
 
 
+SMALL, LARGE = place(ONE.site, "small"), place(ONE.site, "large", shape=(6, 6))
+
+
+@pytest.mark.parametrize("base_is_larger", [False, True])
 @pytest.mark.parametrize(
     ("found", "severity", "alike"),
-    [(GOOD, "warning", "the same values"), (evidence(**WRONG), "error", "different values")],
+    [(GOOD, "warning", "with the same values"), (evidence(**WRONG), "error", "with different values in 1")],
     ids=["alike", "different"],
 )
-def test_what_is_stored_twice(found: Evidence, severity: Any, alike: str) -> None:
-    """Twice the same is a waste, two values are an error."""
-    double = Pairing(ONE.site, place(ONE.site, "first"), place(ONE.site, "second"))
+def test_what_is_stored_twice(found: Evidence, severity: Any, alike: str, base_is_larger: bool) -> None:
+    """Twice the same is a waste, two values are an error; told of the larger, whichever it is."""
+    double = Pairing(ONE.site, *((LARGE, SMALL) if base_is_larger else (SMALL, LARGE)))
     said = judged(seen(), doubles=[double], told=[found])
     assert (
-        Finding(kind="tensor_duplicated", severity=severity, tensor="second", layer=1,
-                message=f"is stored as first and second, with {alike}"),
+        Finding(kind="tensor_duplicated", severity=severity, tensor="large", layer=1,
+                message=f"holds what is stored as small too, {alike}"),
     ) == said.findings  # fmt: skip
+
+
+def test_of_two_that_are_alike_in_size_the_later_is_told() -> None:
+    """Which is merged's place of the pair."""
+    double = Pairing(ONE.site, place(ONE.site, "first"), place(ONE.site, "second"))
+    (found,) = judged(seen(), doubles=[double], told=[GOOD]).findings
+    assert ("second", "holds what is stored as first too, with the same values") == (found.tensor, found.message)
+
+
+@pytest.mark.parametrize(
+    ("told", "severity", "alike"),
+    [
+        pytest.param((GOOD, GOOD, GOOD), "warning", "with the same values", id="alike"),
+        pytest.param((GOOD, evidence(**WRONG), evidence(**WRONG)), "error", "with different values in 2",
+                     id="different"),
+    ],
+)  # fmt: skip
+def test_a_tensor_of_all_experts_that_are_stored_apart_too_is_told_once(
+    told: Sequence[Evidence], severity: Any, alike: str
+) -> None:
+    """With the first of the others and their number; of no expert, unless it is of one."""
+    sites = [Site(f"model.layers.1.mlp.experts.{number}.down.weight", 1, number, "down") for number in range(3)]
+    fused = [Pairing(site, place(site), place(site, FUSED)) for site in sites]
+    fused = [each._replace(merged=each.merged._replace(entry=entry(FUSED, (3, *SHAPE)))) for each in fused]
+    found = judged(seen(), doubles=fused, told=told).findings
+    others = "model.layers.1.mlp.experts.0.down.weight and 2 others"
+    message = f"holds what is stored as {others} too, {alike}"
+    assert (Finding(kind="tensor_duplicated", severity=severity, tensor=FUSED, layer=1, message=message),) == found
+    (of_two,) = judged(seen(), doubles=fused[1:], told=told[1:]).findings
+    assert "holds what is stored as model.layers.1.mlp.experts.1.down.weight and 1 other too" in of_two.message
+    (of_one,) = judged(seen(), doubles=fused[1:2], told=told[:1]).findings
+    assert (1, 1) == (of_one.layer, of_one.expert)
+    assert "holds what is stored as model.layers.1.mlp.experts.1.down.weight too, with" in of_one.message
 
 
 @pytest.mark.parametrize(

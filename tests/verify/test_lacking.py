@@ -13,6 +13,7 @@ from harness.verify.adapters import read_adapter
 from harness.verify.companions import Checkpoint
 from harness.verify.lacking import Lacking, lacking
 from harness.verify.places import Site
+from harness.verify.records import Finding
 from harness.verify.sides import HEAD, Side
 from harness.verify.targets import Target, target_of
 from tests.verify.adapter_files import Tensors, factors, write_adapter
@@ -93,8 +94,8 @@ CASES = {
 }  # fmt: skip
 
 
-def seen(case: Case, directory: Path) -> Lacking:
-    """What is said of it."""
+def seen(case: Case, directory: Path, *, has_place: bool = True) -> Lacking:
+    """What is said of it; or of an adapter of which nothing has a place in base."""
     family = rules("qwen3_moe")
     adapter = read_adapter(write_adapter(directory, case.tensors, **case.config))
     places = layout(family, {**LINEARS, EMBEDDING: (11, 5), **case.experts})
@@ -104,7 +105,7 @@ def seen(case: Case, directory: Path) -> Lacking:
     targets = [target for target in found if isinstance(target, Target)]
     assert len(targets) == len(found)
     base = Side(checkpoint=cast(Checkpoint, None), layout=places, unexplained={}, is_tied=False, embedding="")
-    return lacking(adapter, base, targets)
+    return lacking(adapter, base, targets if has_place else [])
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -115,6 +116,19 @@ def test_what_is_meant_and_has_no_factors_is_lacking(name: str, tmp_path: Path) 
     assert case.sites == said.sites
     assert case.told == {finding.tensor for finding in said.findings}
     assert (len(case.told), {*case.severities}) == (len(said.findings), {finding.severity for finding in said.findings})
+
+
+def test_a_weight_that_is_lacking_is_told_whole(tmp_path: Path) -> None:
+    """In words, with its layer."""
+    text = "the configuration means this weight, and the file has no factors for it"
+    assert (Finding(kind="adapter_incomplete", severity="error", message=text, tensor=SECOND, layer=1),) == seen(
+        CASES["a layer"], tmp_path
+    ).findings
+
+
+def test_an_adapter_that_has_no_place_in_base_lacks_nothing(tmp_path: Path) -> None:
+    """That it has none is said elsewhere, and what it lacks would be all that it means."""
+    assert Lacking(frozenset(), ()) == seen(CASES["a layer"], tmp_path, has_place=False)
 
 
 def test_places_are_told(tmp_path: Path) -> None:

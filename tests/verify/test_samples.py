@@ -47,6 +47,12 @@ def test_a_direction_is_that_of_the_rows_of_the_sample() -> None:
     assert Direction(0.0, 0.0) == direction([6, 0], rows=[2])
 
 
+def test_a_weight_of_one_row_has_a_direction() -> None:
+    """As any other."""
+    delta = LowRank(np.float32([[1.0]]), np.float32([[3.0, 0.0]]), 0.5)
+    assert (pytest.approx(1.0), pytest.approx(2.0)) == direction([3, 0], delta=delta)
+
+
 def test_numbers_may_be_small_or_huge() -> None:
     """Sums are in float64."""
     for size in (1e-12, 1e25):

@@ -116,6 +116,55 @@ def test_the_worst_is_the_first_of_those_that_are_farthest_off() -> None:
     assert (4, (11, 6)) == (found.num_wrong, found.worst and found.worst[:2])
 
 
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize(
+    ("places", "worst"),
+    [
+        pytest.param({(1, 1): np.nan, (9, 1): 8.0}, (1, 1), id="no number, then a number"),
+        pytest.param({(1, 1): np.inf, (9, 1): np.nan, (11, 1): np.nan}, (9, 1), id="the first that is no number"),
+        pytest.param({(1, 1): np.inf, (9, 1): -np.inf}, (1, 1), id="the first that has no end"),
+        pytest.param({(1, 1): 1 + 2**-23, (9, 1): 1.0, (10, 1): 1 + 2**-23}, (1, 1), id="one bit farther"),
+    ],
+)  # fmt: skip
+def test_the_worst_is_the_same_in_one_piece_and_in_many(
+    places: dict[tuple[int, int], float], worst: tuple[int, int]
+) -> None:
+    """No number is farthest off, then what has no end; of what is as far off the first."""
+    base, merged = np.zeros(SHAPE, np.float32), np.zeros(SHAPE, np.float32)
+    for index, value in places.items():
+        merged[index] = value
+    found = unchanged(base, merged)
+    assert (len(places), worst) == (found.num_wrong, found.worst and found.worst[:2])
+
+
+@pytest.mark.usefixtures("pieces")
+def test_what_is_as_far_off_is_so_in_float32() -> None:
+    """In which all weights are compared: of two whose distances differ by less the first is told."""
+    base, merged = np.zeros(SHAPE, np.float32), np.zeros(SHAPE, np.float32)
+    base[1, 1], merged[1, 1] = 1, 2**-26
+    base[9, 1] = 1
+    assert Worst(1, 1, 1.0, 2**-26) == unchanged(base, merged).worst
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+@pytest.mark.parametrize("num_rows", [1, 9, 12])
+def test_what_is_the_same_is_seen_at_a_glance(
+    num_rows: int, dtype: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes against bytes, as they lie there where they lie together: most weights of a merge are base's."""
+
+    def too_slow(*_: object) -> None:
+        raise AssertionError("was not needed")
+
+    monkeypatch.setattr(module, "widen", too_slow)
+    if how in ("", "fused"):
+        monkeypatch.setattr(module, "read_rows", too_slow)
+    values = rounded(VALUES[:num_rows], dtype)
+    found = unchanged(values, values, dtypes=f"{dtype} {dtype}", base_how=how, merged_how=how)
+    assert (7 * num_rows, 0) == (found.num_compared, found.num_wrong)
+
+
 def test_a_matrix_of_one_column_has_rows() -> None:
     """And a worst element in one of them."""
     merged = VALUES[:, :1].copy()
