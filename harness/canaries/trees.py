@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -56,8 +57,9 @@ class Tree:
 
     def with_file(self, path: str, text: str) -> Tree:
         """The same, with another file."""
-        files = {**self.files, path: text.encode()}
-        return Tree(self.package, self.version, files, f"{self.origin}, edited", f"{self.digest} edited")
+        content = text.encode()
+        digest = f"{self.digest} {hashlib.sha256(path.encode() + content).hexdigest()[:16]}"
+        return Tree(self.package, self.version, {**self.files, path: content}, f"{self.origin}, edited", digest)
 
     def mentioning(self, word: str) -> Iterator[str]:
         """The paths of the modules that hold `word`, anywhere; quick, as nothing is parsed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import io
 import json
 import os
@@ -67,8 +68,14 @@ def load_saving() -> Any:
     module: Any = importlib.import_module("unsloth_zoo.saving_utils")
     if not hasattr(module, "merge_and_overwrite_lora"):
         raise Absent("saving_utils has no merge_and_overwrite_lora")
+    if '.to("cuda"' in _source_of(module, "_merge_lora"):
+        raise NotImplementedError("it merges on an accelerator alone")
     module.DEVICE_TYPE = module.DEVICE_TYPE_TORCH = "cpu"
     return module
+
+
+def _source_of(module: Any, name: str) -> str:
+    return inspect.getsource(getattr(module, name)) if hasattr(module, name) else ""
 
 
 saving = load_saving()
@@ -87,9 +94,9 @@ def adapted(
     """A PeftModel with these sizes and weights, and the folder of its base."""
     torch.manual_seed(0)
     config = AutoConfig.for_model(
-        "qwen3_moe", vocab_size=32, hidden_size=hidden, intermediate_size=inner, moe_intermediate_size=inner, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=1, head_dim=4, num_experts=experts, num_experts_per_tok=2,
-        tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        "qwen3_moe", vocab_size=32, hidden_size=hidden, intermediate_size=inner, moe_intermediate_size=inner,
+        num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=4, num_experts=experts,
+        num_experts_per_tok=2, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.generation_config.update(**(generation or {}))

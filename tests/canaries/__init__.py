@@ -1,0 +1,1 @@
+"""The canaries of `harness/canaries`, and their rules in `cases/canaries`."""
