@@ -89,9 +89,10 @@ def _guard(rule: Rule, tree: Tree, executor: Executor, seed: str) -> Verdict:
 def _candidates(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol]) -> Iterator[dict[str, Symbol]]:
     """Where the guard may be, all of it: one alias after the other, so that each is somewhere."""
     found: list[dict[str, Symbol]] = [dict(symbols)]
-    for alias, name in rule.symbols.items():
+    for number, (alias, name) in enumerate(rule.symbols.items()):
         if alias not in symbols:
-            places = list(elsewhere(tree, rule.where, name, rule.pinned))[:MAX_CANDIDATES]
+            pinned = [parts[number] for each in rule.pinned if len(parts := each.split("-")) == len(rule.symbols)]
+            places = list(elsewhere(tree, rule.where, name, pinned))[:MAX_CANDIDATES]
             found = [{**each, alias: place} for each in found for place in places][:MAX_CANDIDATES]
     yield from found
 
@@ -130,7 +131,13 @@ def _execute(
         calls = random.sample(rule.calls, len(rule.calls))
         asked += [Asked(call=call, given=given) for call in calls]
         groups.append({"given": given, "calls": [call.call for call in calls]})
-    sent = {**request, "setup": rule.setup, "groups": groups, "seed": random.getrandbits(32)}
+    sent = {
+        **request,
+        "before": list(rule.before),
+        "setup": rule.setup,
+        "groups": groups,
+        "seed": random.getrandbits(32),
+    }
     memory = BEHAVIOUR_MEMORY_BYTES if rule.needs else Limits().memory_bytes
     return asked, executor.run(sent, limits=Limits(time_s=rule.time_s, memory_bytes=memory), visible=visible)
 

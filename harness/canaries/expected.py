@@ -81,3 +81,33 @@ def merged_gates(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
 def merged_ups(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
     """The second halves of the same."""
     return merged_experts(W, A, B, E, scaling)[:, W.shape[1] // 2 :]
+
+
+@_expected
+def merged_experts_swapped(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
+    """W [E, O, I] with the deltas of all experts, of factors that take the outputs in: A [E * r, O], B [I, E * r]."""
+    return W + scaling * np.stack([delta(A, B, E, expert).T for expert in range(E)])
+
+
+@_expected
+def merged_experts_grouped(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
+    """W [E, O, I] with the deltas of all experts, B grouped."""
+    return W + scaling * np.stack([delta_grouped(A, B, E, expert) for expert in range(E)])
+
+
+@_expected
+def times_factors(A: Array, B: Array, E: int) -> Array:
+    """[E, I, O]: what a token is multiplied with, of each expert: A_e^T @ B_e^T, B rank_major."""
+    return np.stack([delta(A, B, E, expert).T for expert in range(E)])
+
+
+@_expected
+def times_factors_swapped(A: Array, B: Array, E: int) -> Array:
+    """The same of factors that take the outputs in, A [E * r, O] and B [I, E * r]: B_e @ A_e."""
+    return np.stack([delta(A, B, E, expert) for expert in range(E)])
+
+
+@_expected
+def times_factors_grouped(A: Array, B: Array, E: int) -> Array:
+    """[E, I, O] of A and of a B that is grouped."""
+    return np.stack([delta_grouped(A, B, E, expert).T for expert in range(E)])

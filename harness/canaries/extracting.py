@@ -1,7 +1,7 @@
 """Takes guards out of a package, with all in it that they need, and nothing else. Executes nothing.
 
-Kept are the statements that bind a name that is needed, in their order; what they import of the same package is taken
-out likewise. So a guard's helpers come with it, wherever they were moved to.
+Kept are the statements that bind a name that is needed, in their order, and of imports the needed names alone; what
+they import of the same package is taken out likewise. So a guard's helpers come with it, wherever they were moved to.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class _Extraction:
         self._tree = tree
         self._needs = needs
         self._kept: dict[str, set[int]] = {}
+        self._imported: dict[tuple[str, int], set[str]] = {}
         self._lifted: dict[str, list[ast.stmt]] = {}
         self._bound: dict[str, dict[str, list[int]]] = {}
         self.stand_ins: set[str] = set()
@@ -69,7 +70,9 @@ class _Extraction:
         # A function in a function: lifted out, with what the outer ones import.
         outer = self._definition(module, first)
         assert outer is not None
-        imports = [each for each in ast.walk(outer) if isinstance(each, ast.Import | ast.ImportFrom)]
+        used = _used_by(symbol.node)
+        found = [each for each in ast.walk(outer) if isinstance(each, ast.Import | ast.ImportFrom)]
+        imports = [_of_names(each, used) for each in found if used & set(_bound_by(each))]
         lifted = self._lifted.setdefault(module, [])
         self._kept.setdefault(module, set())
         lifted += [*imports, symbol.node]
@@ -81,18 +84,31 @@ class _Extraction:
         """Keep what binds `name` in a module, and what that needs."""
         kept = self._kept.setdefault(module, set())
         for number in self._binding(module).get(name, ()):
-            if number not in kept:
-                if self.num_statements >= MAX_STATEMENTS:
-                    raise RecursionError(f"more than {MAX_STATEMENTS} statements are needed")
-                kept.add(number)
-                self._follow(module, self._body(module)[number])
+            node = self._body(module)[number]
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = self._imported.setdefault((module, number), set())
+                if name in names:
+                    continue
+                names.add(name)
+                node = _of_names(node, {name})
+            elif number in kept:
+                continue
+            if self.num_statements >= MAX_STATEMENTS:
+                raise RecursionError(f"more than {MAX_STATEMENTS} statements are needed")
+            kept.add(number)
+            self._follow(module, node)
 
     def source(self, module: str) -> str:
         """Of the module that is made. Type hints are not looked at."""
-        body = self._body(module)
-        kept = [body[number] for number in sorted(self._kept[module])]
+        kept = [self._kept_of(module, number) for number in sorted(self._kept[module])]
         lines = map(ast.unparse, (*kept, *self._lifted.get(module, ())))
         return "\n".join(["from __future__ import annotations", *lines])
+
+    def _kept_of(self, module: str, number: int) -> ast.stmt:
+        node = self._body(module)[number]
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return _of_names(node, self._imported[module, number])
+        return node
 
     def _body(self, module: str) -> list[ast.stmt]:
         return self._tree.parsed(self._tree.modules[module]).body
@@ -141,6 +157,14 @@ class _Extraction:
             self._kept.setdefault(source, set())
         elif root not in sys.stdlib_module_names and root not in self._needs and not guarded:
             self.stand_ins.add(source if root == self._tree.package else root)
+
+
+def _of_names(node: ast.Import | ast.ImportFrom, names: Collection[str]) -> ast.Import | ast.ImportFrom:
+    """The import, of what it binds to `names` alone."""
+    aliases = [each for each in node.names if (each.asname or each.name.partition(".")[0]) in names]
+    if isinstance(node, ast.Import):
+        return ast.Import(names=aliases)
+    return ast.ImportFrom(module=node.module, names=aliases, level=node.level)
 
 
 def _bound_by(node: ast.stmt) -> Iterator[str]:

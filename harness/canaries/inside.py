@@ -14,7 +14,7 @@ import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 MAX_TEXT = 300
 _TOUCHED: list[str] = []
@@ -54,15 +54,21 @@ class Hostile:
 
 
 class Endless:
-    """A chain of `link` that never ends, and counts how far somebody goes along it."""
+    """A chain of `link` that never ends for whoever has a bound, and counts how far somebody goes along it.
+
+    Its links stay: were they forgotten, a new one could have the identity of an old one, and look like a ring.
+    """
 
     steps = 0
+    END = 10_000
+    _links: ClassVar[list[Endless]] = []
 
     def __init__(self, link: str = "base_layer") -> None:
         self.__dict__["_link"] = link
+        Endless._links.append(self)
 
     def __getattr__(self, name: str) -> Any:
-        if name != self.__dict__["_link"]:
+        if name != self.__dict__["_link"] or Endless.steps >= self.END:
             raise AttributeError(name)
         Endless.steps += 1
         return Endless(name)
@@ -101,7 +107,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Load what is to be executed, then execute the calls in the order of the request; each answer as JSON has it.
 
     `modules` are sources by name, `folders` are put on the path, `stand_ins` are names of packages that are not to be
-    had, `symbols` are `module:name` by alias.
+    had, `symbols` are `module:name` by alias, `before` and `setup` are executed before and after they are loaded.
     """
     _LOADED.clear()
     sys.meta_path.insert(0, _Finder(request["modules"], request["stand_ins"]))
@@ -112,6 +118,8 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         for name in ("Shaped", "Thing", "Hostile", "Endless", "chain", "ring", "tensor", "Absent", "importlib", "sys")
     }
     try:
+        for text in request["before"]:
+            exec(compile(text, "<before>", "exec"), names)
         for alias, place in request["symbols"].items():
             names[alias] = _found(place)
         exec(compile(request["setup"], "<setup>", "exec"), names)
@@ -227,7 +235,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         is_package = any(each.startswith(f"{name}.") for each in self._sources)
         if name not in self._sources and not is_package and not self._is_stand_in(name):
             return None
-        return importlib.util.spec_from_loader(name, self, is_package=True)
+        # What is none is not made one: its relative imports would begin a step too low.
+        return importlib.util.spec_from_loader(name, self, is_package=is_package or name not in self._sources)
 
     def _is_stand_in(self, name: str) -> bool:
         return any(each in self._stand_ins for each in _prefixes(name))

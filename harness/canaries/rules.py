@@ -65,7 +65,7 @@ def _with_setups(rule: Rule, directory: Path, where: str) -> Rule:
         if not path.is_file():
             raise CaseError("there is no such setup", where=where, expected=f"a file {path.name} in {path.parent}")
         texts.append(path.read_text(encoding="utf-8"))
-    return replace(rule, setup="\n".join([*texts, rule.setup]))
+    return replace(rule, before=(*texts, *rule.before))
 
 
 def _check(rule: Rule, where: str) -> None:

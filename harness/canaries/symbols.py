@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,9 +54,19 @@ def elsewhere(tree: Tree, path: str, name: str, pinned: Sequence[str] = ()) -> I
             yield found
     if path not in tree.files:
         return
-    for node in definitions(tree.parsed(path).body):
-        if isinstance(node, ast.FunctionDef) and digest_of(node) in pinned:
+    for digest in dict.fromkeys(pinned):
+        for node in _by_digest(tree, path).get(digest, ()):
             yield Symbol(path, node.name, node)
+
+
+@functools.lru_cache(maxsize=2)
+def _by_digest(tree: Tree, path: str) -> dict[str, list[ast.FunctionDef]]:
+    """The functions of a file by what they say; made once for all the guards that are not where they were."""
+    found: dict[str, list[ast.FunctionDef]] = {}
+    for node in definitions(tree.parsed(path).body):
+        if isinstance(node, ast.FunctionDef):
+            found.setdefault(digest_of(node), []).append(node)
+    return found
 
 
 def _found(tree: Tree, path: str, name: str) -> Symbol | None:

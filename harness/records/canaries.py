@@ -121,9 +121,11 @@ class Rule:
     """How often all is drawn anew."""
     time_s: float = 5.0
     uses: tuple[str, ...] = ()
-    """Files of `cases/canaries/setups` that are executed before the calls, without `.py`."""
+    """Files of `cases/canaries/setups` that are executed before anything of the package is, without `.py`."""
+    before: tuple[str, ...] = ()
+    """What is executed after them, and before anything of the package too."""
     setup: str = ""
-    """What is executed after them."""
+    """What is executed before the calls, when the symbols are there."""
     calls: tuple[Call, ...]
     good: tuple[Example, ...] = ()
     bad: tuple[Example, ...]

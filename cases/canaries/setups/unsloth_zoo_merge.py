@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import io
 import json
 import os
@@ -67,8 +68,14 @@ def load_saving() -> Any:
     module: Any = importlib.import_module("unsloth_zoo.saving_utils")
     if not hasattr(module, "merge_and_overwrite_lora"):
         raise Absent("saving_utils has no merge_and_overwrite_lora")
+    if '.to("cuda"' in _source_of(module, "_merge_lora"):
+        raise NotImplementedError("it merges on an accelerator alone")
     module.DEVICE_TYPE = module.DEVICE_TYPE_TORCH = "cpu"
     return module
+
+
+def _source_of(module: Any, name: str) -> str:
+    return inspect.getsource(getattr(module, name)) if hasattr(module, name) else ""
 
 
 saving = load_saving()
