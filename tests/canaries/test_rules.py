@@ -89,10 +89,11 @@ def test_a_file_is_named_for_its_package(tmp_path: Path) -> None:
 
 
 def test_a_template_gives_what_a_rule_does_not_say(tmp_path: Path) -> None:
-    """And a setup's text comes before the rule's own."""
+    """And the text of a setup is executed before the rule's own."""
     (tmp_path / "setups").mkdir()
     (tmp_path / "setups" / "first.py").write_text("A = 1\n", encoding="utf-8")
     template = '[templates.common]\nrow = "r1"\ntimes = 7\nuses = ["first"]\n'
     load(tmp_path, f'{template}\n{RULE}\nlike = "common"\ntimes = 2\nsetup = "B = 2"\n')
     [rule] = load_rules(tmp_path)["guarded"]
-    assert ("r1", 2, "A = 1\n\nB = 2") == (rule.row, rule.times, rule.setup)
+    assert ("r1", 2, "B = 2") == (rule.row, rule.times, rule.setup)
+    assert "A = 1\n" in rule.before
