@@ -1,6 +1,7 @@
 """Reads wheels, source archives and folders of strangers: with limits, and nothing is ever unpacked where it says.
 
-Only Python files are kept; what is no Python is counted and left. Raises ArtifactError for whatever is beyond a limit.
+Only Python files are kept, and templates that packages read when they are imported; the rest is counted and
+left. Raises ArtifactError for whatever is beyond a limit.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import IO, NamedTuple
 
 from harness.errors import ArtifactError
 
+KEPT = (".py", ".jinja")
 MAX_ARCHIVE_BYTES = 256 * 2**20
 MAX_MEMBERS = 50_000
 MAX_FILE_BYTES = 16 * 2**20
 MAX_TOTAL_BYTES = 256 * 2**20
-"""Of all Python files, unpacked."""
+"""Of all files that are kept, unpacked."""
 
 
 _MALFORMED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RuntimeError)
@@ -31,7 +33,7 @@ class Read(NamedTuple):
     """What was read."""
 
     files: dict[str, bytes]
-    """Python files by path, sorted."""
+    """What is kept by path, sorted."""
     digest: str
     """sha256 of the archive, or of the files of a folder."""
 
@@ -54,10 +56,10 @@ def read_archive(path: Path) -> Read:
 
 
 def read_folder(directory: Path) -> Read:
-    """The Python files under a folder; links are not followed, and folders whose names begin with a dot are left."""
+    """What is kept of a folder's files; links are not followed, and folders whose names begin with a dot are left."""
 
     def listed() -> Iterator[tuple[str, bytes]]:
-        for path in sorted(directory.rglob("*.py")):
+        for path in sorted(path for suffix in KEPT for path in directory.rglob(f"*{suffix}")):
             relative = path.relative_to(directory)
             if path.is_symlink() or not path.is_file() or any(part.startswith(".") for part in relative.parts):
                 continue
@@ -79,7 +81,7 @@ def _zipped(content: bytes, path: Path) -> Iterator[tuple[str, bytes]]:
             raise _beyond(path, f"{MAX_MEMBERS} members", f"{len(members)}")
         for member in members:
             name = _checked(member.filename, path)
-            if not member.is_dir() and name.endswith(".py"):
+            if not member.is_dir() and name.endswith(KEPT):
                 with archive.open(member) as file:
                     yield name, _read(file, path, name)
 
@@ -95,7 +97,7 @@ def _tarred(content: bytes, path: Path) -> Iterator[tuple[str, bytes]]:
             if read > 8 * MAX_TOTAL_BYTES:
                 raise _beyond(path, f"{8 * MAX_TOTAL_BYTES} bytes, unpacked", "more")
             name = _checked(member.name, path)
-            if member.isfile() and name.endswith(".py") and (file := archive.extractfile(member)) is not None:
+            if member.isfile() and name.endswith(KEPT) and (file := archive.extractfile(member)) is not None:
                 yield name, _read(file, path, name)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from harness.canaries.drawing import draw
 from harness.canaries.extracting import extract
 from harness.canaries.judging import Asked, judge
-from harness.canaries.symbols import Symbol, digest_of, elsewhere, find, parameters_of
+from harness.canaries.symbols import Symbol, digest_of, elsewhere, find, parameters_of, placed
 from harness.canaries.trees import Tree, Unparsable
 from harness.records.canaries import Rule, State, Verdict
 from harness.sandbox.client import Limits, Outcome
@@ -63,7 +63,7 @@ def _behaviour(rule: Rule, tree: Tree, executor: Executor, folders: Folders, see
 
 def _guard(rule: Rule, tree: Tree, executor: Executor, seed: str) -> Verdict:
     """Where it should be; or where it may have gone, if it is not there."""
-    here = {alias: find(tree, rule.where, name) for alias, name in rule.symbols.items()}
+    here = {alias: find(tree, *placed(rule.where, name)) for alias, name in rule.symbols.items()}
     symbols = {alias: symbol for alias, symbol in here.items() if symbol is not None}
     if len(symbols) == len(here):
         return _executed(rule, tree, symbols, executor, seed)
@@ -92,13 +92,13 @@ def _candidates(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol]) -> Iterat
     for number, (alias, name) in enumerate(rule.symbols.items()):
         if alias not in symbols:
             pinned = [parts[number] for each in rule.pinned if len(parts := each.split("-")) == len(rule.symbols)]
-            places = list(elsewhere(tree, rule.where, name, pinned))[:MAX_CANDIDATES]
+            places = list(elsewhere(tree, *placed(rule.where, name), pinned))[:MAX_CANDIDATES]
             found = [{**each, alias: place} for each in found for place in places][:MAX_CANDIDATES]
     yield from found
 
 
 def _executed(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol], executor: Executor, seed: str) -> Verdict:
-    program = extract(tree, symbols, rule.needs)
+    program = extract(tree, symbols, rule.needs, rule.leaves)
     request = {
         "folders": [], "modules": dict(program.modules), "stand_ins": list(program.stand_ins),
         "symbols": dict(program.symbols),

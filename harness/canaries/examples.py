@@ -19,10 +19,12 @@ def make(rule: Rule, package: str, example: Example, release: Tree | None) -> Tr
     if example.source:
         return Tree(package, "0", {rule.where: example.source.encode()}, f"example {example.name}", example.name)
     assert release is not None
-    text = release.text(rule.where)
     for edit in example.edits:
-        text = _edited(text, edit, f"{rule.name}: {example.name}")
-    return release.with_file(rule.where, text)
+        path = edit.where or rule.where
+        if path not in release.files:
+            raise CaseError("an edit of no file of the release", where=f"{rule.name}: {example.name}", got=path)
+        release = release.with_file(path, _edited(release.text(path), edit, f"{rule.name}: {example.name}"))
+    return release
 
 
 def _edited(text: str, edit: Edit, where: str) -> str:

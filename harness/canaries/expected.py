@@ -48,6 +48,36 @@ def delta_grouped(A: Array, B: Array, E: int, expert: int) -> Array:
 
 
 @_expected
+def deltas(A: Array, B: Array, E: int, scaling: float) -> Array:
+    """What all experts' factors add, [E, O, I]; B is rank_major."""
+    return scaling * np.stack([delta(A, B, E, expert) for expert in range(E)])
+
+
+@_expected
+def deltas_turned(A: Array, B: Array, E: int, scaling: float) -> Array:
+    """The same, [E, I, O]."""
+    return deltas(A, B, E, scaling).transpose(0, 2, 1)
+
+
+@_expected
+def deltas_of_each(A: Array, B: Array, E: int, scaling: float) -> Array:
+    """What all experts' factors add, [E, O, I]: each own, one below the other in A [E * r, I] and B [E * O, r]."""
+    return scaling * np.stack([b @ a for a, b in zip(np.split(A, E), np.split(B, E), strict=True)])
+
+
+@_expected
+def given(W: Array) -> Array:
+    """What was given."""
+    return W
+
+
+@_expected
+def merged_turned(W: Array, A: Array, B: Array, E: int, scaling: float) -> Array:
+    """W [E, I, O] with the deltas of all experts."""
+    return W + deltas_turned(A, B, E, scaling)
+
+
+@_expected
 def merged(W: Array, A: Array, B: Array, E: int, expert: int, scaling: float) -> Array:
     """W [O, I] with the delta of one expert, B rank_major."""
     return W + scaling * delta(A, B, E, expert)
@@ -111,3 +141,42 @@ def times_factors_swapped(A: Array, B: Array, E: int) -> Array:
 def times_factors_grouped(A: Array, B: Array, E: int) -> Array:
     """[E, I, O] of A and of a B that is grouped."""
     return np.stack([delta_grouped(A, B, E, expert).T for expert in range(E)])
+
+
+@_expected
+def first_halves(W: Array) -> Array:
+    """[E, O / 2, I] of W [E, O, I]."""
+    return W[:, : W.shape[1] // 2]
+
+
+@_expected
+def second_halves(W: Array) -> Array:
+    """The rest."""
+    return W[:, W.shape[1] // 2 :]
+
+
+@_expected
+def after_experts(X: Array, W: Array, D: Array) -> Array:
+    """X [T, I] after a gated mixture of experts W [E, 2 * F, I] and D [E, I, F] with SiLU.
+
+    Token t goes to the experts t and t + 1, counted around, with the weights 0.25 and 0.75.
+    """
+    num_experts = W.shape[0]
+    out = np.zeros_like(X)
+    for t, x in enumerate(X):
+        for expert, weight in ((t % num_experts, 0.25), ((t + 1) % num_experts, 0.75)):
+            gate, up = np.split(W[expert] @ x, 2)
+            out[t] += weight * (D[expert] @ (gate / (1 + np.exp(-gate)) * up))
+    return out
+
+
+@_expected
+def slot_of_a(A: Array, slot: int, rank: int) -> Array:
+    """[..., I, rank] of all adapters' A [slots, ..., I, most]."""
+    return A[slot, ..., :rank]
+
+
+@_expected
+def slot_of_b(B: Array, slot: int, rank: int) -> Array:
+    """[..., rank, O] of all adapters' B [slots, ..., most, O]."""
+    return B[slot, ..., :rank, :]

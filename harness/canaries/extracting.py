@@ -15,6 +15,8 @@ from harness.canaries.symbols import Definition, Symbol, blocks, definitions, na
 from harness.canaries.trees import Tree
 
 MAX_STATEMENTS = 20_000
+_NOTED_BY_HINTS = frozenset({"ClassVar", "InitVar", "KW_ONLY", "typing", "dataclasses"})
+"""Dataclasses look at these in the hints of a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,12 @@ class Program:
     num_statements: int
 
 
-def extract(tree: Tree, symbols: Mapping[str, Symbol], needs: Collection[str]) -> Program:
-    """A program with the `symbols`; `needs` are packages that are there. Raises Unparsable."""
-    extraction = _Extraction(tree, frozenset(needs))
+def extract(tree: Tree, symbols: Mapping[str, Symbol], needs: Collection[str], leaves: Collection[str] = ()) -> Program:
+    """A program with the `symbols`; `needs` are packages that are there. Raises Unparsable.
+
+    `leaves` are modules of the package that are left out, with all in them but for the package itself.
+    """
+    extraction = _Extraction(tree, frozenset(needs), frozenset(leaves))
     places = {}
     for alias, symbol in symbols.items():
         module = next(name for name, path in tree.modules.items() if path == symbol.path)
@@ -44,9 +49,10 @@ def extract(tree: Tree, symbols: Mapping[str, Symbol], needs: Collection[str]) -
 class _Extraction:
     """What is needed so far of each module."""
 
-    def __init__(self, tree: Tree, needs: frozenset[str]) -> None:
+    def __init__(self, tree: Tree, needs: frozenset[str], leaves: frozenset[str]) -> None:
         self._tree = tree
         self._needs = needs
+        self._leaves = leaves
         self._kept: dict[str, set[int]] = {}
         self._imported: dict[tuple[str, int], set[str]] = {}
         self._lifted: dict[str, list[ast.stmt]] = {}
@@ -134,9 +140,22 @@ class _Extraction:
             if isinstance(each, ast.Import):
                 for alias in each.names:
                     self._import(alias.name, (), guarded=id(each) in in_try)
+                    if alias.asname and alias.name in self._tree.modules:
+                        self._need_used(module, alias.asname, alias.name)
             elif isinstance(each, ast.ImportFrom):
                 source = self._absolute(module, each)
                 self._import(source, [alias.name for alias in each.names], guarded=id(each) in in_try)
+                for alias in each.names:
+                    if f"{source}.{alias.name}" in self._tree.modules:
+                        self._need_used(module, alias.asname or alias.name, f"{source}.{alias.name}")
+
+    def _need_used(self, module: str, alias: str, imported: str) -> None:
+        """Need of a module that is imported as a whole what `module` uses of it."""
+        if self._is_left(imported):
+            return
+        for each in ast.walk(self._tree.parsed(self._tree.modules[module])):
+            if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == alias:
+                self.need(imported, each.attr)
 
     def _absolute(self, module: str, node: ast.ImportFrom) -> str:
         if not node.level:
@@ -148,15 +167,23 @@ class _Extraction:
 
     def _import(self, source: str, names: Collection[str], *, guarded: bool) -> None:
         root = source.partition(".")[0]
-        if source in self._tree.modules:
+        if self._is_left(source):
+            self.stand_ins.add(source)
+        elif source in self._tree.modules:
             for name in names:
-                if f"{source}.{name}" in self._tree.modules:
+                if self._is_left(f"{source}.{name}"):
+                    self.stand_ins.add(f"{source}.{name}")
+                elif f"{source}.{name}" in self._tree.modules:
                     self._kept.setdefault(f"{source}.{name}", set())
                 else:
                     self.need(source, name)
             self._kept.setdefault(source, set())
         elif root not in sys.stdlib_module_names and root not in self._needs and not guarded:
             self.stand_ins.add(source if root == self._tree.package else root)
+
+    def _is_left(self, module: str) -> bool:
+        within = (each for each in self._leaves if "." in each)
+        return module in self._leaves or any(module.startswith(f"{each}.") for each in within)
 
 
 def _of_names(node: ast.Import | ast.ImportFrom, names: Collection[str]) -> ast.Import | ast.ImportFrom:
@@ -201,6 +228,8 @@ def _used_by(node: ast.stmt) -> set[str]:
             used.add(each.id)
         for field, value in ast.iter_fields(each):
             if field in ("annotation", "returns"):
+                if isinstance(each, ast.AnnAssign):
+                    used |= _NOTED_BY_HINTS & {name.id for name in ast.walk(value) if isinstance(name, ast.Name)}
                 continue
             children = value if isinstance(value, list) else [value]
             stack += [child for child in children if isinstance(child, ast.AST)]

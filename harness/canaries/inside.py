@@ -10,6 +10,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -109,6 +110,8 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     `modules` are sources by name, `folders` are put on the path, `stand_ins` are names of packages that are not to be
     had, `symbols` are `module:name` by alias, `before` and `setup` are executed before and after they are loaded.
     """
+    if already := _already_there(request["folders"]):
+        return {"failed": {"kinds": ["ImportError"], "message": f"{already} was imported before, from elsewhere"}}
     _LOADED.clear()
     sys.meta_path.insert(0, _Finder(request["modules"], request["stand_ins"]))
     sys.path[:0] = request["folders"]
@@ -131,6 +134,12 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
             _TOUCHED.clear()
             results.append({**_executed(call, {**names, **group["given"]}), "stand_ins": _touched()})
     return {"results": results}
+
+
+def _already_there(folders: Sequence[str]) -> str:
+    """A package of the folders that would not be imported from them; empty if there is none."""
+    names = {name for folder in folders for name in os.listdir(folder)}
+    return next((name for name in sorted(names) if name in sys.modules), "")
 
 
 def _executed(call: str, names: dict[str, Any]) -> dict[str, Any]:
@@ -186,6 +195,10 @@ def _plain(value: Any, depth: int = 0) -> Any:
 # --- Importing: sources that were sent, and stand-ins.
 
 
+_SAYING = frozenset({"get_logger", "debug", "info", "warning", "warning_once", "error"})
+"""Whoever calls these makes nothing of what they answer."""
+
+
 class StandIn:
     """Of a package that is not to be had: any attribute is one too, a call gives one. To touch it is remembered.
 
@@ -198,12 +211,14 @@ class StandIn:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
             raise AttributeError(name)
-        _TOUCHED.append(f"{self._name}.{name}")
+        if name not in _SAYING:
+            _TOUCHED.append(f"{self._name}.{name}")
         return StandIn(f"{self._name}.{name}")
 
     def __call__(self, *arguments: Any, **_: Any) -> Any:
         """What it is called with as a decorator, or another stand-in."""
-        _TOUCHED.append(self._name)
+        if self._name.rpartition(".")[2] not in _SAYING:
+            _TOUCHED.append(self._name)
         if len(arguments) == 1 and (isinstance(arguments[0], type) or hasattr(arguments[0], "__code__")):
             return arguments[0]
         return StandIn(f"{self._name}()")
@@ -232,7 +247,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         """As importlib asks."""
-        is_package = any(each.startswith(f"{name}.") for each in self._sources)
+        is_package = any(each.startswith(f"{name}.") for each in (*self._sources, *self._stand_ins))
         if name not in self._sources and not is_package and not self._is_stand_in(name):
             return None
         # What is none is not made one: its relative imports would begin a step too low.
@@ -245,10 +260,12 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """As importlib asks."""
         name = module.__name__
         if name in self._sources:
+            module.__file__ = f"/nowhere/{name}.py"
             exec(compile(self._sources[name], f"<{name}>", "exec"), module.__dict__)
         elif self._is_stand_in(name):
             stand_in = StandIn(name)
             module.__getattr__ = lambda attribute: getattr(stand_in, attribute)  # type: ignore[method-assign]
+            module.__version__ = "0"  # type: ignore[attr-defined]
 
 
 def _prefixes(name: str) -> Iterator[str]:

@@ -32,6 +32,12 @@ class Symbol:
         return f"{self.name} in {self.path}, line {self.line}"
 
 
+def placed(where: str, name: str) -> tuple[str, str]:
+    """The file, `where` unless the name says another, and the name in it."""
+    path, _, inner = name.rpartition(":")
+    return path or where, inner
+
+
 def find(tree: Tree, path: str, name: str) -> Symbol | None:
     """The definition `name` (`Class.method` and `function.inner` too) in a file; the last if there are several."""
     if path not in tree.files:

@@ -139,7 +139,7 @@ def _release(
     rules: Sequence[Rule],
     request: CanaryRequest,
     releases: sources.Releases,
-    executors: Mapping[str, Sandbox | _Unbuilt],
+    executors: Mapping[tuple[str, str], Sandbox | _Unbuilt],
     seed: str,
     progress: Progress | None,
 ) -> ReleaseReport:
@@ -164,7 +164,8 @@ def _release(
                 if isinstance(tree, str):
                     verdict = Verdict(rule=rule.name, state=State.CANNOT_TELL, counts=True, why=tree, looked_at=())
                 else:
-                    verdict = check(rule, tree, executors[row], lambda each: _unpacked(each, request.out), seed)
+                    executor = executors[package, row]
+                    verdict = check(rule, tree, executor, lambda each: _unpacked(each, request.out), seed)
                 told.append(count(rule, verdict, name, request.today))
                 done += 1
                 if progress is not None:
@@ -204,7 +205,7 @@ def _tree(
 
 def _unpacked(tree: Tree, out: Path) -> Path:
     """A folder with the tree's files, for a Python that is to import them; made once for each digest."""
-    directory = out / "sources" / "unpacked" / tree.digest
+    directory = out / "sources" / "unpacked" / f"{tree.digest}-{len(tree.files)}"
     if not directory.exists():
         with creating(directory) as partial:
             for name, content in tree.files.items():
@@ -216,13 +217,16 @@ def _unpacked(tree: Tree, out: Path) -> Path:
 
 def _executors(
     rules: Rules, matrix: Matrix, request: CanaryRequest, stack: ExitStack, progress: CellProgress | None
-) -> dict[str, Sandbox | _Unbuilt]:
-    """A process apart for each row that is named, and for this Python."""
-    needs: dict[str, set[str]] = {}
-    for each in rules.values():
+) -> dict[tuple[str, str], Sandbox | _Unbuilt]:
+    """A process apart for each package and each row that its rules name, or this Python.
+
+    What one package needs may itself be watched: one process has not imported both.
+    """
+    needs: dict[tuple[str, str], set[str]] = {}
+    for package, each in rules.items():
         for rule in each:
-            needs.setdefault(rule.row, set()).update(rule.needs)
-    rows = tuple(row for row in needs if row)
+            needs.setdefault((package, rule.row), set()).update(rule.needs)
+    rows = tuple(sorted({row for _, row in needs if row}))
     pythons: dict[str, Path | str] = {"": sys.executable}
     failed: dict[str, str] = {}
     if rows:
@@ -234,10 +238,10 @@ def _executors(
         failed = {name: str(error) for name, error in {**resolved.failed, **built.failed}.items()}
     environment = cell_environment(scratch=Path("/scratch"), code=Path("/"), environ={})
     return {
-        row: _Unbuilt(f"the environment of row {row} could not be built: {failed[row]}")
+        (package, row): _Unbuilt(f"the environment of row {row} could not be built: {failed[row]}")
         if row in failed
-        else stack.enter_context(Sandbox(pythons[row], ENTRY, preload=sorted(needs[row]), environment=environment))
-        for row in needs
+        else stack.enter_context(Sandbox(pythons[row], ENTRY, preload=sorted(preload), environment=environment))
+        for (package, row), preload in needs.items()
     }
 
 

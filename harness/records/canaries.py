@@ -66,6 +66,8 @@ class Edit:
     find: str
     put: str
     within: str = ""
+    where: str = ""
+    """Another file than the rule's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,8 @@ class Rule:
     where: str
     """The file in the package, `unsloth_zoo/saving_utils.py`."""
     symbols: Mapping[str, str] = field(default_factory=dict)
-    """What calls name it, to its name in the file; `Class.method` and `function.inner` too."""
+    """What calls name it, to its name in the file; `Class.method` and `function.inner` too. `package/file.py:name` is
+    in another file."""
     parameters: tuple[str, ...] = ()
     """The names that the first symbol's parameters begin with."""
     pinned: tuple[str, ...] = ()
@@ -111,6 +114,8 @@ class Rule:
     """Whether the package itself is imported, instead of the symbols taken out of it."""
     needs: tuple[str, ...] = ()
     """Packages that must be real; all others are stand-ins that do nothing."""
+    leaves: tuple[str, ...] = ()
+    """Modules of the package that are stand-ins too, with all in them (the package itself: alone)."""
     row: str = ""
     """Of `cases/matrix.toml`: whose environment executes; empty for this Python."""
     source: Source = "wheel"
