@@ -40,7 +40,7 @@ OPTIONS = sorted({tuple(each.opts) for command in VERBS.values() for each in com
 def test_there_are_verbs_and_options() -> None:
     """The two lists that the tests below walk are not empty."""
     views = {"report html", "report json", "report junit", "report md"}
-    assert {"verify", "run", "faults", "calibrate", "plan", "compare", "doctor"} | views == set(VERBS)
+    assert {"verify", "run", "canary", "faults", "calibrate", "plan", "compare", "doctor"} | views == set(VERBS)
     known = {spelling for spellings in OPTIONS for spelling in spellings}
     assert {"--base", "--html", "--cells", "--here", "-k", "--quick", "--json", "--out", "--file"} <= known
 

@@ -1,0 +1,1 @@
+"""Tests of the canaries: rules, sources, extraction, judgement, and what is written."""
