@@ -73,6 +73,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def canaries(session: nox.Session) -> None:
+    """Execute the guards of every watched package's newest release; `-- --package P --version V` of another."""
+    _install(session)
+    session.run("deltaproof", "canary", *(session.posargs or ["--newest"]))
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Verify ten thousand damaged checkpoints; `-- --seed N --count 1` is one of them again."""
     _install(session)

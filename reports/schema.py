@@ -1,6 +1,7 @@
-"""The JSON Schemas of the report and of the kill matrix, made from the records themselves, so that they cannot drift.
+"""The JSON Schemas of what jobs read, made from the records themselves, so that they cannot drift.
 
-`python -m reports.schema` writes `schema.json` beside this file and in `faults/`; a test asserts that both are current.
+`python -m reports.schema` writes each `schema.json`: beside this file, in `faults/` and in `canaries/`. A test asserts
+that all are current.
 Follows `harness.codec`: what that writes is valid, and an unknown key is not. Knows nothing of any renderer.
 """
 
@@ -15,10 +16,11 @@ import textwrap
 import types
 import typing
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from harness.records import faults, results
+from harness.records import canaries, faults, results
 
 Schema = dict[str, Any]
 
@@ -36,7 +38,10 @@ REPORT = Published("report", results.Report, results.SCHEMA_VERSION, Path(__file
 KILL_MATRIX = Published(
     "kill matrix", faults.KillMatrix, faults.SCHEMA_VERSION, Path(__file__).parent / "faults" / "schema.json"
 )
-PUBLISHED = (REPORT, KILL_MATRIX)
+CANARIES = Published(
+    "canaries", canaries.CanaryReport, canaries.SCHEMA_VERSION, Path(__file__).parent / "canaries" / "schema.json"
+)
+PUBLISHED = (REPORT, KILL_MATRIX, CANARIES)
 
 _SCALARS: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
@@ -66,6 +71,8 @@ def _schema_of(kind: Any, definitions: dict[str, Schema]) -> Schema:
         return {"type": _SCALARS[kind]}
     if origin is typing.Literal:
         return {"enum": list(arguments)}
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return {"enum": [member.value for member in kind]}
     if origin in (typing.Union, types.UnionType):
         return {"anyOf": [_schema_of(argument, definitions) for argument in arguments]}
     if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:

@@ -116,7 +116,8 @@ def _executed(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol], executor: E
         *map(str, symbols.values()),
         f"{len(asked)} calls, with {program.num_statements} statements of the package",
     )
-    return replace(_verdict(rule, state, why, looked_at), wrong=wrong, digest=digest)
+    made = _verdict(rule, state, why, looked_at)
+    return replace(made, wrong=wrong, digest=digest, path=first.path, line=first.line)
 
 
 def _execute(

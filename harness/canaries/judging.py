@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from harness.canaries.expected import compute
 from harness.errors import ExitCode
-from harness.records.canaries import HOLDS, Call, Equals, KnownBroken, Rule, State, Verdict, Wrong
+from harness.records.canaries import HOLDS, Call, Declared, Equals, KnownBroken, Rule, State, Verdict, Wrong
 from harness.sandbox.client import Outcome
 
 ANY = "_"
@@ -165,17 +165,21 @@ def count(rule: Rule, verdict: Verdict, version: str, today: date) -> Verdict:
     """The verdict with what is expected and declared of this release: whether it counts, and what to say of it."""
     if not _is_in(version, rule.expected):
         return replace(verdict, counts=False, note=f"not expected before {rule.expected}" if rule.expected else "")
-    notes = []
+    notes: list[str] = []
+    declared: Declared = ""
     for known in rule.known:
         if not _is_in(version, known.releases):
             continue
         if verdict.state in HOLDS:
+            declared = "mended"
             notes.append(f"mended: declared as broken in {known.releases} ({known.reason})")
         elif date.fromisoformat(known.expires) < today:
+            declared = "expired"
             notes.append(f"declared as known, which expired on {known.expires}: {known.reason}")
         elif verdict.state in (State.BROKEN, State.ABSENT):
-            return replace(verdict, counts=False, note=f"known: {known.reason} ({known.thread})")
-    return replace(verdict, counts=True, note="; ".join(notes))
+            note = f"known: {known.reason} ({known.thread})"
+            return replace(verdict, counts=False, declared="known", note=note)
+    return replace(verdict, counts=True, declared=declared, note="; ".join(notes))
 
 
 def _is_in(version: str, specifier: str) -> bool:

@@ -144,13 +144,19 @@ def installed(package: str, roots: Collection[str]) -> Tree | None:
 
 def folder(package: str, directory: Path, roots: Collection[str]) -> Tree:
     """A folder that somebody has, or a git checkout: itself or its `src` holds the package. Raises UsageError."""
+    root = root_of(directory, roots)
+    commit = _commit(directory)
+    origin = f"folder {directory}" + (f", commit {commit}" if commit else "")
+    beside = [path.parent.name for path in root.glob("*/__init__.py")]
+    read = _folders(root, [*roots, *beside, "tests"])
+    return Tree(package, commit or "folder", read.files, origin, read.digest)
+
+
+def root_of(directory: Path, roots: Collection[str]) -> Path:
+    """Where in `directory` a package with the folders `roots` lies. Raises UsageError where it does not."""
     for root in (directory, directory / "src"):
         if any((root / name).is_dir() for name in roots):
-            commit = _commit(directory)
-            origin = f"folder {directory}" + (f", commit {commit}" if commit else "")
-            beside = [path.parent.name for path in root.glob("*/__init__.py")]
-            read = _folders(root, [*roots, *beside, "tests"])
-            return Tree(package, commit or "folder", read.files, origin, read.digest)
+            return root
     raise UsageError(
         "holds no such package", where=str(directory), expected=f"a folder {' or '.join(sorted(roots))} in it"
     )

@@ -9,12 +9,13 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from harness.artifacts import creating
 from harness.canaries import sources
@@ -27,13 +28,25 @@ from harness.cells.records import Progress as CellProgress
 from harness.cells.variables import cell_environment
 from harness.errors import ExitCode, UsageError
 from harness.planning.matrix import select_cells
-from harness.records.canaries import CanaryReport, ReleaseReport, Rule, State, Told, Verdict
+from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport, Rule, State, Told, Verdict
 from harness.records.cases import Matrix
+from harness.runs.selection import parse
 from harness.sandbox.client import Limits, Outcome, Sandbox
 
 Rules = Mapping[str, tuple[Rule, ...]]
-Progress = Callable[[str, int, int], None]
-"""Told a release, how many guards of it are done, and how many there are."""
+
+
+class Progress(Protocol):
+    """Is told how far the work is; `checked` by several threads."""
+
+    def started(self, num_guards: int) -> None:
+        """So many guards will be checked, over all releases."""
+
+    def looking(self, release: str) -> None:
+        """A release comes next: its package and version."""
+
+    def checked(self, rule: str) -> None:
+        """One guard more was checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +60,8 @@ class CanaryRequest:
     path: Path | None = None
     since: str = ""
     until: str = ""
-    rules: tuple[str, ...] = ()
-    """By name; empty for all."""
+    expression: str = ""
+    """Over `rule@package`; empty for all."""
     seed: str = ""
     """Empty for one that nobody can know."""
     today: date
@@ -77,9 +90,14 @@ def run_canaries(
     """Every guard of the packages that are asked for, in each of the releases."""
     started, clock = datetime.now(UTC), time.perf_counter()
     chosen = _chosen(request, rules)
+    if request.path is not None:
+        for each in chosen.values():
+            sources.root_of(request.path, _roots(each))  # before an environment is built for it
     seed = request.seed or secrets.token_hex(8)
     releases = sources.Releases(request.out / "sources")
     wanted = [(package, version) for package in chosen for version in _versions(request, package, releases)]
+    if progress is not None:
+        progress.started(sum(len(chosen[package]) for package, _ in wanted))
     with ExitStack() as stack:
         executors = _executors(chosen, matrix, request, stack, cell_progress)
         reports = [
@@ -88,10 +106,12 @@ def run_canaries(
         ]
     codes = {report.exit_code for report in reports}
     return CanaryReport(
+        schema_version=SCHEMA_VERSION,
         run_id=f"canaries-{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
         started=started.isoformat(timespec="seconds"),
         duration_s=time.perf_counter() - clock,
         command=request.command,
+        expression=request.expression,
         seed=seed,
         rules=tuple(_told(rule, package) for package, each in chosen.items() for rule in each),
         releases=tuple(reports),
@@ -104,13 +124,13 @@ def _chosen(request: CanaryRequest, rules: Rules) -> dict[str, tuple[Rule, ...]]
     if unknown := [package for package in request.packages if package not in rules]:
         raise UsageError("no canaries watch it", where=unknown[0], expected=f"one of {', '.join(sorted(rules))}")
     packages = request.packages or tuple(rules)
+    matches = parse(request.expression)
     chosen = {
-        package: tuple(rule for rule in rules[package] if not request.rules or rule.name in request.rules)
-        for package in packages
+        package: tuple(rule for rule in rules[package] if matches(f"{rule.name}@{package}")) for package in packages
     }
-    known = {rule.name for each in rules.values() for rule in each}
-    if unknown := [name for name in request.rules if name not in known]:
-        raise UsageError("no such canary", where=unknown[0], expected=f"one of {', '.join(sorted(known))}")
+    if not any(chosen.values()):
+        names = ", ".join(rule.name for package in packages for rule in rules[package][:2])
+        raise UsageError("no canary matches -k", expected=f"a part of a name, such as {names}", got=request.expression)
     return {package: each for package, each in chosen.items() if each}
 
 
@@ -129,6 +149,11 @@ def _versions(request: CanaryRequest, package: str, releases: sources.Releases) 
     return found if request.since or request.until else found[-1:]
 
 
+def _roots(rules: Iterable[Rule]) -> list[str]:
+    """The folders that a package's guards are in."""
+    return sorted({PurePosixPath(rule.where).parts[0] for rule in rules})
+
+
 def _installed(package: str, roots: Iterable[str]) -> Tree | None:
     return sources.installed(package, list(roots))
 
@@ -144,7 +169,7 @@ def _release(
     progress: Progress | None,
 ) -> ReleaseReport:
     clock = time.perf_counter()
-    roots = sorted({PurePosixPath(rule.where).parts[0] for rule in rules})
+    roots = _roots(rules)
     trees: dict[str, Tree | str] = {}
     for source in dict.fromkeys(rule.source for rule in rules):
         try:
@@ -153,10 +178,10 @@ def _release(
             trees[source] = str(error)
     known = [tree for tree in trees.values() if isinstance(tree, Tree)]
     name = known[0].version if known else version.partition("?")[0] or "?"
-    done = 0
+    if progress is not None:
+        progress.looking(f"{package} {name}")
 
     def work(row: str) -> list[Verdict]:
-        nonlocal done
         told = []
         for rule in rules:
             if rule.row == row:
@@ -166,10 +191,10 @@ def _release(
                 else:
                     executor = executors[package, row]
                     verdict = check(rule, tree, executor, lambda each: _unpacked(each, request.out), seed)
-                told.append(count(rule, verdict, name, request.today))
-                done += 1
+                # Of a release that nobody has seen, nobody can say what it need not have.
+                told.append(count(rule, verdict, name, request.today) if known else verdict)
                 if progress is not None:
-                    progress(f"{package} {name}", done, len(rules))
+                    progress.checked(rule.name)
         return told
 
     rows = sorted({rule.row for rule in rules})
@@ -184,7 +209,7 @@ def _release(
         verdicts=ordered,
         exit_code=exit_code(ordered),
         duration_s=time.perf_counter() - clock,
-        rerun=_rerun(package, name, request, seed),
+        rerun=_rerun(package, version, request, seed),
     )
 
 
@@ -253,5 +278,11 @@ def _told(rule: Rule, package: str) -> Told:
 
 
 def _rerun(package: str, version: str, request: CanaryRequest, seed: str) -> str:
-    which = ["--path", str(request.path)] if request.path is not None else ["--version", version]
+    """`version` is "" for what is installed; of releases that could not be listed, as it was asked."""
+    which = ["--version", version] if version else []
+    if request.path is not None:
+        which = ["--path", str(request.path)]
+    elif version.startswith("?"):
+        ends = [("--since", request.since), ("--until", request.until)]
+        which = [word for option, value in ends if value for word in (option, value)] or ["--newest"]
     return shlex.join(["deltaproof", "canary", "--package", package, *which, "--seed", seed])

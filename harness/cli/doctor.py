@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from harness.cli.console import DEFAULT_OUT, OUT_HELP, stderr, write_stdout
 from harness.errors import DeltaproofError, ExitCode
 from harness.execution.store import Store
 from harness.runs.request import load_catalogue
+from harness.sandbox.client import Sandbox
 
 NEEDED_GIB = 4
 
@@ -32,34 +33,38 @@ class Finding:
     name: str
     ok: bool
     detail: str
+    needed: bool = True
+    """Whether a run cannot do without it."""
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON on stdout.")] = False,
     out: Annotated[Path, typer.Option(help=OUT_HELP)] = DEFAULT_OUT,
 ) -> None:
-    """Look at Python, uv, torch's source, the cases, the output folder and the environments already built."""
+    """Look at Python, uv, torch's source, the cases, the output folder, the sandbox and the environments built."""
     findings = [
         _attempt("python", lambda: f"{sys.version.split()[0]} at {sys.executable}"),
         _attempt("uv", find_uv),
         _attempt("torch", _torch),
         _attempt("cases", _cases),
         _attempt("output folder", lambda: _folder(out)),
+        _attempt("sandbox", _sandbox, needed=False),
         *_environments(out),
     ]
     for finding in findings:
-        mark, style = ("ok  ", "green") if finding.ok else ("FAIL", "red")
+        mark, style = ("ok  ", "green") if finding.ok else ("FAIL", "red") if finding.needed else ("WARN", "yellow")
         stderr().print(f"{mark} {finding.name}: {finding.detail}", style=style, markup=False, highlight=False)
     if as_json:
-        write_stdout(json.dumps([{"name": f.name, "ok": f.ok, "detail": f.detail} for f in findings], indent=1))
-    raise typer.Exit(ExitCode.OK if all(finding.ok for finding in findings) else ExitCode.ENVIRONMENT)
+        write_stdout(json.dumps([asdict(finding) for finding in findings], indent=1))
+    well = all(finding.ok for finding in findings if finding.needed)
+    raise typer.Exit(ExitCode.OK if well else ExitCode.ENVIRONMENT)
 
 
-def _attempt(name: str, look: Callable[[], str]) -> Finding:
+def _attempt(name: str, look: Callable[[], str], *, needed: bool = True) -> Finding:
     try:
-        return Finding(name=name, ok=True, detail=look())
+        return Finding(name=name, ok=True, detail=look(), needed=needed)
     except (DeltaproofError, OSError) as error:
-        return Finding(name=name, ok=False, detail=str(error))
+        return Finding(name=name, ok=False, detail=str(error), needed=needed)
 
 
 def _torch() -> str:
@@ -84,6 +89,20 @@ def _folder(out: Path) -> str:
         needed = f"{NEEDED_GIB} GiB for the matrix's environments"
         raise DeltaproofError("little space is left", where=str(out), expected=needed, got=f"{free_gib:.1f}")
     return f"{out}: writable, {free_gib:.0f} GiB free, {os.cpu_count()} processors"
+
+
+def _sandbox() -> str:
+    """A job behind walls, of which nothing but the walls can fail."""
+    with Sandbox(sys.executable, "builtins:len") as sandbox:
+        outcome = sandbox.run("job")
+    if outcome.value != len("job"):
+        raise DeltaproofError(
+            "upstream's code cannot be shut in, so `deltaproof canary` executes none and can tell nothing",
+            got=outcome.why or outcome.how,
+            next_step="Let users have namespaces of their own; on Ubuntu: "
+            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        )
+    return f"jobs of strangers are shut in, in {outcome.wall_s:.2f} s"
 
 
 def _environments(out: Path) -> list[Finding]:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 SCHEMA_VERSION = "1.0"
 Source = Literal["wheel", "sdist"]
+Declared = Literal["", "known", "mended", "expired"]
+"""How a declaration of a guard as broken fares: nobody made one; as declared; it holds again; its date is past."""
 
 
 class State(StrEnum):
@@ -169,9 +171,14 @@ class Verdict:
     """One sentence."""
     looked_at: tuple[str, ...]
     """Where the guard was found and what was executed, in words."""
+    path: str = ""
+    """The file of the package in which the guard was found; empty if it was not, or if the package was imported."""
+    line: int = 0
+    """Where it begins there, from 1; 0 if that is not known."""
     wrong: tuple[Wrong, ...] = ()
     digest: str = ""
     """Of the code that was executed, normalised."""
+    declared: Declared = ""
     note: str = ""
     """What is declared, expired or mended."""
     duration_s: float = 0.0
@@ -222,11 +229,13 @@ class Change:
 class CanaryReport:
     """All that `deltaproof canary` says."""
 
-    schema_version: str = SCHEMA_VERSION
+    schema_version: str
     run_id: str
     started: str
     duration_s: float
     command: str
+    expression: str = ""
+    """Which guards were chosen; empty for all of them."""
     seed: str
     rules: tuple[Told, ...]
     releases: tuple[ReleaseReport, ...]

@@ -14,6 +14,7 @@ import pytest
 from harness.cells.records import TorchSource
 from harness.errors import EnvironmentBuildError, ExitCode
 from harness.planning.matrix import load_matrix
+from harness.sandbox.client import Outcome
 from tests.cli.conftest import Said
 
 Command = Callable[..., Said]
@@ -43,6 +44,9 @@ def _healthy(monkeypatch: pytest.MonkeyPatch, asked: set[str]) -> None:
         return TorchSource(find_links=("links",), version="2.13.0+cpu")
 
     monkeypatch.setattr("harness.cli.doctor.find_uv", lambda: "uv")
+    monkeypatch.setattr(
+        "harness.sandbox.client.Sandbox.run", lambda _self, request: Outcome(how="answered", value=len(request))
+    )
     monkeypatch.setattr("harness.cli.doctor.find_links", lambda: ("links",))
     monkeypatch.setattr("harness.cli.doctor.find_torch", found)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(0, 0, 50 << 30))
@@ -58,7 +62,7 @@ def test_a_healthy_machine(deltaproof: Command, asked: set[str]) -> None:
     said = deltaproof("doctor", "--json")
     found = findings(said)
     assert ExitCode.OK == said.code
-    assert ["python", "uv", "torch", "cases", "output folder"] == list(found)
+    assert ["python", "uv", "torch", "cases", "output folder", "sandbox"] == list(found)
     assert {True} == {ok for ok, _ in found.values()}
     assert "6 families, rows r1, r2, r3, r4, newest (torch_peft) and jax (jax_stacked)" in found["cases"][1]
     assert "CPU build 2.13.0+cpu" in found["torch"][1]
@@ -105,8 +109,23 @@ def test_what_is_wrong_is_named_and_the_rest_is_still_looked_at(
     assert ExitCode.ENVIRONMENT == said.code
     assert [name] == [each for each, (ok, _) in found.items() if not ok]
     assert words in found[name][1]
-    assert 5 == len(found)
+    assert 6 == len(found)
     assert f"FAIL {name}:" in said.err
+
+
+def test_a_machine_without_a_sandbox_is_told_so_and_can_run(
+    deltaproof: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only canaries need one: a warning with what to do about it, and exit 0."""
+    refused = Outcome(how="impossible", why="unshare: Operation not permitted")
+    monkeypatch.setattr("harness.sandbox.client.Sandbox.run", lambda _self, _request: refused)
+    said = deltaproof("doctor", "--json")
+    ok, detail = findings(said)["sandbox"]
+    assert (ExitCode.OK, False) == (said.code, ok)
+    for words in ("`deltaproof canary` executes none", "unshare: Operation not permitted", "sudo sysctl -w kernel."):
+        assert words in detail
+    assert "WARN sandbox:" in said.err
+    assert [False] == [each["needed"] for each in json.loads(said.out) if not each["ok"]]
 
 
 def test_a_folder_that_cannot_be_written_is_found(deltaproof: Command) -> None:
