@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -153,12 +154,32 @@ def test_a_checkout_is_called_by_its_commit(tmp_path: Path) -> None:
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *words], check=True)
     clean = folder("guarded", tmp_path, ["guarded"])
-    assert 12 == len(clean.version)
-    assert f"commit {clean.version}" in clean.origin
+    assert re.fullmatch("g[0-9a-f]{12}", clean.version)
+    assert f"commit {clean.version[1:]}" in clean.origin
     (tmp_path / WHERE).write_text("", encoding="utf-8")
     changed = folder("guarded", tmp_path, ["guarded"])
     assert f"{clean.version}-dirty" == changed.version
     assert clean.digest != changed.digest
+
+
+def test_a_checkout_runs_nothing(tmp_path: Path) -> None:
+    """Whatever its settings say that git should run."""
+    ran = tmp_path / "ran"
+    command = f"touch {ran}; cat"
+    checkout = tmp_path / "checkout"
+    (checkout / "guarded").mkdir(parents=True)
+    (checkout / WHERE).write_text(GUARD, encoding="utf-8")
+    (checkout / ".gitattributes").write_text("*.py filter=hostile\n", encoding="utf-8")
+    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    for name in ("core.fsmonitor", "filter.hostile.clean", "filter.hostile.process", "core.pager", "diff.external"):
+        subprocess.run([*git, "config", name, command], check=True)
+    (checkout / WHERE).write_text("", encoding="utf-8")
+    assert folder("guarded", checkout, ["guarded"]).version.endswith("-dirty")
+    assert not ran.exists()
+    subprocess.run([*git, "status"], check=False, capture_output=True)
+    assert ran.exists(), "git itself would have run it: this test can fail"
 
 
 def test_a_registry_is_the_one_that_pip_is_set_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
