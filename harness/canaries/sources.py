@@ -11,8 +11,9 @@ import importlib.metadata
 import os
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -85,17 +86,18 @@ class Releases:
         if not offered:
             raise Unreachable(f"the registry has no {source} of {package} {version}")
         first = offered[0]
+        session: Any = self._finder.session  # of requests, though unearth promises less
         try:
-            response = self._finder.session.get(first.url)
-            response.raise_for_status()
-            content = response.content
+            with closing(session.get(first.url, stream=True)) as response:
+                response.raise_for_status()
+                content = _limited(response.iter_content(2**20), first.name)
+        except Unreachable:
+            raise
         except Exception as error:
             raise Unreachable(f"{first.name} cannot be fetched: {_first_line(error)}") from error
         digest = hashlib.sha256(content).hexdigest()
         if first.sha256 and digest != first.sha256:
             raise Unreachable(f"{first.name} is another file than the registry says: sha256 {digest}")
-        if len(content) > MAX_ARCHIVE_BYTES:
-            raise Unreachable(f"{first.name} has {len(content)} bytes; at most {MAX_ARCHIVE_BYTES} are read")
         directory = self._folder / canonicalize_name(package) / f"{version}-{source}-{digest}"
         if not directory.exists():
             with creating(directory) as partial:
@@ -116,6 +118,16 @@ class Releases:
             return tuple(_offers(self._finder.find_all_packages(package)))
         except Exception as error:
             raise Unreachable(f"the releases of {package} cannot be listed: {_first_line(error)}") from error
+
+
+def _limited(chunks: Iterable[bytes], name: str) -> bytes:
+    """All of them, unless they are too much: no more is taken then."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > MAX_ARCHIVE_BYTES:
+            raise Unreachable(f"{name} has more than {MAX_ARCHIVE_BYTES} bytes, of which none are kept")
+    return bytes(content)
 
 
 def _offers(packages: Iterable[object]) -> Iterable[Offered]:

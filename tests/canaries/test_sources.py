@@ -43,12 +43,15 @@ class Registry:
         )  # fmt: skip
         return SimpleNamespace(version=version, link=link)
 
-    def get(self, url: str) -> Any:
-        """An archive."""
+    def get(self, url: str, *, stream: bool) -> Any:
+        """An archive, in two parts."""
+        assert stream
         if not self.is_there:
             raise OSError("no route to host")
         self.num_fetched += 1
-        return SimpleNamespace(content=self.archives[url.rpartition("/")[2]], raise_for_status=lambda: None)
+        content = self.archives[url.rpartition("/")[2]]
+        parts = [content[:9], content[9:]]
+        return SimpleNamespace(iter_content=lambda _: iter(parts), raise_for_status=lambda: None, close=lambda: None)
 
 
 @pytest.fixture
@@ -103,6 +106,16 @@ def test_what_cannot_be_had(tmp_path: Path, archives: dict[str, bytes], registry
     """Is said, and nothing is kept."""
     with pytest.raises(Unreachable, match=words):
         releases(tmp_path, Registry(archives, **registry)).tree("guarded", "2.0", "wheel")
+    assert not list((tmp_path / "sources").glob("*/*"))
+
+
+def test_an_endless_archive_is_not_read_to_its_end(
+    tmp_path: Path, archives: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a registry sends."""
+    monkeypatch.setattr(sources, "MAX_ARCHIVE_BYTES", 8)
+    with pytest.raises(Unreachable, match="has more than 8 bytes"):
+        releases(tmp_path, Registry(archives)).tree("guarded", "2.0", "wheel")
     assert not list((tmp_path / "sources").glob("*/*"))
 
 
