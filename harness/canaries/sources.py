@@ -11,9 +11,8 @@ import importlib.metadata
 import os
 import subprocess
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -86,11 +85,10 @@ class Releases:
         if not offered:
             raise Unreachable(f"the registry has no {source} of {package} {version}")
         first = offered[0]
-        session: Any = self._finder.session  # of requests, though unearth promises less
         try:
-            with closing(session.get(first.url, stream=True)) as response:
+            with self._finder.session.get_stream(first.url) as response:
                 response.raise_for_status()
-                content = _limited(response.iter_content(2**20), first.name)
+                content = _limited(response.iter_bytes(2**20), first.name)
         except Unreachable:
             raise
         except Exception as error:

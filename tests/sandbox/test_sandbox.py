@@ -136,6 +136,14 @@ def test_nothing_of_the_machine_can_be_seen_or_written(sandbox: Sandbox, tmp_pat
     assert "token" == secret.read_text(encoding="utf-8")
 
 
+def test_the_root_holds_what_python_needs(sandbox: Sandbox) -> None:
+    """And nothing of the root before it."""
+    tops = {Path(path).parts[1] for path in ("/usr", sys.prefix, sys.base_prefix, os.path.realpath(sys.executable))}
+    expected = {*tops, "dev", "etc", "lib", "lib64", "proc", "scratch"}
+    assert set(run(sandbox, "import os; answer = os.listdir('/')").value) <= expected
+    assert ["cpuinfo"] == run(sandbox, "import os; answer = os.listdir('/proc')").value
+
+
 def test_scratch_is_limited_and_forgotten(sandbox: Sandbox) -> None:
     """A folder in memory, of each job's own."""
     assert "done" == attempt(sandbox, "open('/scratch/a', 'w').write('here')")
@@ -191,9 +199,9 @@ def test_there_are_no_rights(sandbox: Sandbox) -> None:
     assert [[0] * 6, [0] * 32] == run(sandbox, source).value
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2], ids=["who asked", "who waits", "who runs jobs"])
+@pytest.mark.parametrize("depth", [0, 1, 2, 3], ids=["who asked", "who waits", "who runs jobs", "who keeps this one"])
 def test_a_job_ends_with_those_above_it(depth: int) -> None:
-    """Killed, none of them leaves a process."""
+    """Killed, none of them leaves one that is below it."""
     program = (
         "import sys; from harness.sandbox.client import Limits, Sandbox\n"
         f"with Sandbox(sys.executable, {ENTRY!r}) as sandbox:\n"
@@ -204,6 +212,7 @@ def test_a_job_ends_with_those_above_it(depth: int) -> None:
             below = _wait_for(lambda: _below(process.pid), lambda found: len(found) == 4)
             assert 4 == len(below), "who waits, who runs jobs, who keeps this one, and the job"
             os.kill([process.pid, *below][depth], signal.SIGKILL)
+            below = below[depth:]
             left = _wait_for(lambda: [each for each in below if _parent_of(each) is not None], lambda found: not found)
             assert not left
         finally:
