@@ -13,7 +13,18 @@ from packaging.version import InvalidVersion, Version
 
 from harness.canaries.expected import compute
 from harness.errors import ExitCode
-from harness.records.canaries import HOLDS, Call, Declared, Equals, KnownBroken, Rule, State, Verdict, Wrong
+from harness.records.canaries import (
+    HOLDS,
+    Call,
+    Declared,
+    Equals,
+    KnownBroken,
+    ReleaseReport,
+    Rule,
+    State,
+    Verdict,
+    Wrong,
+)
 from harness.sandbox.client import Outcome
 
 ANY = "_"
@@ -160,6 +171,8 @@ def _one_line(text: str) -> str:
 
 # --- What counts.
 
+_NEWEST = Version("99999999")
+
 
 def count(rule: Rule, verdict: Verdict, version: str, today: date) -> Verdict:
     """The verdict with what is expected and declared of this release: whether it counts, and what to say of it."""
@@ -183,16 +196,23 @@ def count(rule: Rule, verdict: Verdict, version: str, today: date) -> Verdict:
 
 
 def _is_in(version: str, specifier: str) -> bool:
-    """What has no version that can be compared (a folder, a checkout) is the newest."""
+    """What has no version that can be compared (a folder, a checkout) is newer than all."""
     try:
-        return SpecifierSet(specifier).contains(Version(version), prereleases=True)
+        compared = Version(version)
     except InvalidVersion:
-        return True
+        compared = _NEWEST
+    return SpecifierSet(specifier).contains(compared, prereleases=True)
 
 
 def known_in(rule: Rule, version: str) -> Iterator[KnownBroken]:
     """What is declared of a release."""
     return (known for known in rule.known if _is_in(version, known.releases))
+
+
+def overall(releases: Sequence[ReleaseReport]) -> ExitCode:
+    """Of the last release of each package, the worst: what was before is history, which nobody can mend."""
+    codes = {release.package: release.exit_code for release in releases}.values()
+    return next((code for code in (ExitCode.FAILED, ExitCode.INCONCLUSIVE) if code in codes), ExitCode.OK)
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> ExitCode:

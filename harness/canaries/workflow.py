@@ -20,14 +20,14 @@ from typing import Protocol
 from harness.artifacts import creating
 from harness.canaries import sources
 from harness.canaries.checking import ENTRY, Executor, check
-from harness.canaries.judging import count, exit_code
+from harness.canaries.judging import count, exit_code, overall
 from harness.canaries.remembering import Remembering
 from harness.canaries.timeline import changes
 from harness.canaries.trees import Tree
 from harness.cells.many import build_all, resolve_all
 from harness.cells.records import Progress as CellProgress
 from harness.cells.variables import cell_environment
-from harness.errors import ExitCode, UsageError
+from harness.errors import UsageError
 from harness.planning.matrix import select_cells
 from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport, Rule, State, Told, Verdict
 from harness.records.cases import Matrix
@@ -105,7 +105,6 @@ def run_canaries(
             _release(package, version, chosen[package], request, releases, executors, seed, progress)
             for package, version in wanted
         ]
-    codes = {report.exit_code for report in reports}
     return CanaryReport(
         schema_version=SCHEMA_VERSION,
         run_id=f"canaries-{started:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}",
@@ -117,7 +116,7 @@ def run_canaries(
         rules=tuple(_told(rule, package) for package, each in chosen.items() for rule in each),
         releases=tuple(reports),
         changes=tuple(changes(reports)),
-        exit_code=next((code for code in (ExitCode.FAILED, ExitCode.INCONCLUSIVE) if code in codes), ExitCode.OK),
+        exit_code=overall(reports),
     )
 
 

@@ -242,3 +242,4 @@ class CanaryReport:
     """Of each package oldest first."""
     changes: tuple[Change, ...]
     exit_code: int
+    """Of the newest release of each package, the worst."""

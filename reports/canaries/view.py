@@ -180,7 +180,7 @@ def next_step(report: CanaryReport) -> str:
         return "Let the rules say where the guards are now."
     if any(verdict.state is State.CHANGED for verdict in newest):
         return "Read the code that changed, and pin its digest."
-    if report.exit_code:
+    if any(release.exit_code for release in report.releases):
         return "Nothing to do today: the newest release does what it must, and older ones do not."
     return "Nothing to do."
 

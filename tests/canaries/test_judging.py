@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.canaries.judging import Asked, count, exit_code, judge
+from harness.canaries.judging import Asked, count, exit_code, judge, overall
 from harness.errors import ExitCode
-from harness.records.canaries import Call, Equals, KnownBroken, State, Verdict
+from harness.records.canaries import Call, Equals, KnownBroken, ReleaseReport, State, Verdict
 from harness.sandbox.client import Outcome
 from tests.canaries.making import rule
 
@@ -152,7 +152,8 @@ KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://examp
         (State.HELD, "2", TODAY, True, "mended: declared as broken in <=2"),
         (State.BROKEN, "2", date(2027, 1, 1), True, "expired on 2026-12-31"),
         (State.BROKEN, "0.9", TODAY, False, "not expected"),
-        (State.BROKEN, "g3f2a-dirty", TODAY, False, "known: never mended"),
+        (State.BROKEN, "g3f2a-dirty", TODAY, True, ""),
+        (State.BROKEN, "folder", TODAY, True, ""),
     ],
 )
 def test_what_counts(state: State, version: str, today: date, counts: bool, note: str) -> None:
@@ -179,3 +180,31 @@ def test_exit_codes(states: list[State], code: ExitCode) -> None:
     assert code is exit_code([verdict(state) for state in states])
     uncounted = [replace(verdict(state), counts=False) for state in states]
     assert (ExitCode.OK if states else ExitCode.INCONCLUSIVE) is exit_code(uncounted)
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [
+        ({"a": [1, 3, 0]}, ExitCode.OK),
+        ({"a": [0, 1]}, ExitCode.FAILED),
+        ({"a": [1, 0], "b": [0, 3]}, ExitCode.INCONCLUSIVE),
+        ({"a": [1], "b": [3], "c": [0]}, ExitCode.FAILED),
+    ],
+)
+def test_of_a_timeline_the_last_release_counts(codes: dict[str, list[int]], code: ExitCode) -> None:
+    """Of each package: nobody can mend what was released."""
+    releases = [
+        ReleaseReport(
+            package=package,
+            version=f"{number}",
+            origin="",
+            digest="",
+            verdicts=(),
+            exit_code=each,
+            duration_s=0.0,
+            rerun="",
+        )
+        for package, all_of_it in codes.items()
+        for number, each in enumerate(all_of_it)
+    ]
+    assert code is overall(releases)

@@ -6,9 +6,8 @@ import dataclasses
 from dataclasses import replace
 from typing import Any
 
-from harness.canaries.judging import exit_code
+from harness.canaries.judging import exit_code, overall
 from harness.canaries.timeline import changes
-from harness.errors import ExitCode
 from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport, State, Told, Verdict, Wrong
 from tests.reports.conftest import HOSTILE
 
@@ -79,7 +78,6 @@ def release(
 def report(*releases: ReleaseReport, **more: Any) -> CanaryReport:
     """All of it, with the rules that it names and the changes that are in it."""
     names = dict.fromkeys((each.package, verdict.rule) for each in releases for verdict in each.verdicts)
-    codes = {each.exit_code for each in releases}
     made = CanaryReport(
         schema_version=SCHEMA_VERSION,
         run_id="canaries-20261121T232750-8fac",
@@ -90,7 +88,7 @@ def report(*releases: ReleaseReport, **more: Any) -> CanaryReport:
         rules=tuple(told(name, package) for package, name in names),
         releases=releases,
         changes=tuple(changes(releases)),
-        exit_code=next((code for code in (ExitCode.FAILED, ExitCode.INCONCLUSIVE) if code in codes), ExitCode.OK),
+        exit_code=overall(releases),
     )
     return replace(made, **more)
 
