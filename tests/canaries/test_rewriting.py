@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from harness.canaries.symbols import digest_of, find
-from tests.canaries.making import GUARD, WHERE, tree
+from harness.canaries.trees import Tree
+from harness.records.canaries import KnownBroken, State, Verdict
+from tests.canaries.making import GUARD, WHERE, rule, tree
+from tests.canaries.rewrites import is_alarm, rewritten
 from tests.canaries.rewriting import REWRITES, UNSEEN, rewrite
 
 SOURCE = '''
@@ -146,10 +149,10 @@ def computed(text: str) -> list[Any]:
 @pytest.mark.parametrize("name", REWRITES)
 def test_a_rewrite_changes_the_text_and_nothing_else(name: str) -> None:
     """Of everything that is there, in all the ways in which functions look at names."""
-    rewritten = REWRITES[name](SOURCE, NAMES)
-    assert rewritten != SOURCE
-    assert name == "formatting" or ast.dump(ast.parse(rewritten)) != ast.dump(ast.parse(SOURCE)) or name == "quotes"
-    assert computed(SOURCE) == computed(rewritten)
+    made = REWRITES[name](SOURCE, NAMES)
+    assert made != SOURCE
+    assert name == "formatting" or ast.dump(ast.parse(made)) != ast.dump(ast.parse(SOURCE)) or name == "quotes"
+    assert computed(SOURCE) == computed(made)
 
 
 def test_all_of_them_at_once() -> None:
@@ -178,9 +181,9 @@ def test_all_of_them_at_once() -> None:
 )
 def test_what_a_rewrite_does(name: str, there: str, gone: str) -> None:
     """And what it leaves alone, as something would see it."""
-    rewritten = REWRITES[name](SOURCE, NAMES)
-    assert there in rewritten
-    assert gone not in rewritten
+    made = REWRITES[name](SOURCE, NAMES)
+    assert there in made
+    assert gone not in made
 
 
 def test_another_order() -> None:
@@ -191,8 +194,8 @@ def test_another_order() -> None:
 
 def test_only_what_is_named_is_rewritten() -> None:
     """A method without the others, and a function in a function."""
-    rewritten = ast.parse(REWRITES["helpers"](SOURCE, {"Cube.unit", "Cube.outer.inner", "numbers"}))
-    defined = [node.name for node in ast.walk(rewritten) if isinstance(node, ast.FunctionDef)]
+    made = ast.parse(REWRITES["helpers"](SOURCE, {"Cube.unit", "Cube.outer.inner", "numbers"}))
+    defined = [node.name for node in ast.walk(made) if isinstance(node, ast.FunctionDef)]
     assert {"_rewritten_0_numbers", "_rewritten_1_unit", "_rewritten_2_inner"} == {
         name for name in defined if name.startswith("_rewritten_")
     }
@@ -212,3 +215,39 @@ def test_what_changes_no_digest(name: str) -> None:
         assert before is not None
         assert after is not None
         assert digest_of(before.node) == digest_of(after.node)
+
+
+DECLARED = (KnownBroken(releases=">0", reason="upstream's own", thread="https://example.org/2", expires="2100-01-01"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "no_alarm"),
+    [
+        ("formatting", (), {State.HELD}),
+        ("helpers", (), {State.HELD, State.CHANGED, State.MOVED}),
+        ("helpers", DECLARED, {State.BROKEN}),
+    ],
+)
+def test_an_alarm(name: str, known: tuple[KnownBroken, ...], no_alarm: set[State]) -> None:
+    """Is whatever would not be said of the guard as it was."""
+    guard = rule(known=known, of_release="1.0")
+    silent = {
+        state
+        for state in State
+        if not is_alarm(guard, Verdict(rule="count", state=state, counts=True, why="", looked_at=()), name)
+    }
+    assert no_alarm == silent
+
+
+def test_guards_are_rewritten_where_they_are() -> None:
+    """In any file; of a package that is imported, all of the file."""
+    other = "guarded/other.py"
+    release = tree({WHERE: "def count(): return 1\ndef more(): return 2\n", other: "def far(): return 3\n"})
+    taken_out = rule(symbols={"count": "count", "far": f"{other}:far"})
+    assert {WHERE: 1, other: 1} == num_rewritten(rewritten(release, [taken_out], "docstrings"))
+    assert {WHERE: 2, other: 0} == num_rewritten(rewritten(release, [rule(symbols={}, behaviour=True)], "docstrings"))
+
+
+def num_rewritten(release: Tree) -> dict[str, int]:
+    """The functions with another docstring, by file."""
+    return {path: release.text(path).count("Rewritten.") for path in release.files}
