@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import os
 import subprocess
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,16 +86,16 @@ class Releases:
             raise Unreachable(f"the registry has no {source} of {package} {version}")
         first = offered[0]
         try:
-            response = self._finder.session.get(first.url)
-            response.raise_for_status()
-            content = response.content
+            with self._finder.session.get_stream(first.url) as response:
+                response.raise_for_status()
+                content = _limited(response.iter_bytes(2**20), first.name)
+        except Unreachable:
+            raise
         except Exception as error:
             raise Unreachable(f"{first.name} cannot be fetched: {_first_line(error)}") from error
         digest = hashlib.sha256(content).hexdigest()
         if first.sha256 and digest != first.sha256:
             raise Unreachable(f"{first.name} is another file than the registry says: sha256 {digest}")
-        if len(content) > MAX_ARCHIVE_BYTES:
-            raise Unreachable(f"{first.name} has {len(content)} bytes; at most {MAX_ARCHIVE_BYTES} are read")
         directory = self._folder / canonicalize_name(package) / f"{version}-{source}-{digest}"
         if not directory.exists():
             with creating(directory) as partial:
@@ -115,6 +116,16 @@ class Releases:
             return tuple(_offers(self._finder.find_all_packages(package)))
         except Exception as error:
             raise Unreachable(f"the releases of {package} cannot be listed: {_first_line(error)}") from error
+
+
+def _limited(chunks: Iterable[bytes], name: str) -> bytes:
+    """All of them, unless they are too much: no more is taken then."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > MAX_ARCHIVE_BYTES:
+            raise Unreachable(f"{name} has more than {MAX_ARCHIVE_BYTES} bytes, of which none are kept")
+    return bytes(content)
 
 
 def _offers(packages: Iterable[object]) -> Iterable[Offered]:
@@ -145,11 +156,11 @@ def installed(package: str, roots: Collection[str]) -> Tree | None:
 def folder(package: str, directory: Path, roots: Collection[str]) -> Tree:
     """A folder that somebody has, or a git checkout: itself or its `src` holds the package. Raises UsageError."""
     root = root_of(directory, roots)
-    commit = _commit(directory)
-    origin = f"folder {directory}" + (f", commit {commit}" if commit else "")
     beside = [path.parent.name for path in root.glob("*/__init__.py")]
     read = _folders(root, [*roots, *beside, "tests"])
-    return Tree(package, commit or "folder", read.files, origin, read.digest)
+    commit = _commit(root, read.files)
+    origin = f"folder {directory}" + (f", commit {commit}" if commit else "")
+    return Tree(package, f"g{commit}" if commit else "folder", read.files, origin, read.digest)
 
 
 def root_of(directory: Path, roots: Collection[str]) -> Path:
@@ -173,16 +184,35 @@ def _folders(root: Path, names: Collection[str]) -> Read:
     return Read(files, digest.hexdigest())
 
 
-def _commit(directory: Path) -> str:
-    """What is checked out there, short, with a mark if files were changed since; empty of what is no checkout."""
+def _commit(root: Path, files: Mapping[str, bytes]) -> str:
+    """What is checked out there, short, with a mark if files are others than in it; empty of what is no checkout."""
+    commit = _git(root, "rev-parse", "--short=12", "HEAD").strip()
+    if not commit:
+        return ""
+    lines = _git(root, "ls-tree", "-r", "-z", "HEAD").split("\0")
+    committed = {path: words.split()[-1] for words, _, path in (line.partition("\t") for line in lines if line)}
+    is_clean = all(_blob(content, committed.get(path, "")) == committed.get(path) for path, content in files.items())
+    return commit if is_clean else f"{commit}-dirty"
+
+
+def _blob(content: bytes, like: str) -> str:
+    """The name that git gives a file's content; `like` another's, because a repository's names may be long or short."""
+    named = b"blob %d\0%b" % (len(content), content)
+    return (hashlib.sha256(named) if len(like) == _DIGEST_LENGTH else hashlib.sha1(named)).hexdigest()
+
+
+def _git(directory: Path, *words: str) -> str:
+    """What git says, of commands alone that run nothing which a repository's settings name (`status`, `diff` and
+    `describe --dirty` would: filters, monitors); empty if it says no."""
+    environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none", "GIT_OPTIONAL_LOCKS": "0"}
     try:
         ended = subprocess.run(
-            ["git", "-C", str(directory), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            capture_output=True, text=True, timeout=20, check=False,
+            ["git", "-C", str(directory), *words],
+            capture_output=True, text=True, timeout=20, check=False, env=environment,
         )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired):
         return ""
-    return ended.stdout.strip() if ended.returncode == 0 else ""
+    return ended.stdout if ended.returncode == 0 else ""
 
 
 def _range(since: str, until: str) -> str:

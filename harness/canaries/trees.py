@@ -50,7 +50,7 @@ class Tree:
             if len(self.files[path]) > MAX_FILE_BYTES:
                 raise Unparsable(f"{path} has {len(self.files[path])} bytes; at most {MAX_FILE_BYTES} are read")
             try:
-                self._parsed[path] = ast.parse(self.text(path), path)
+                self._parsed[path] = _syntax_tree(self.text(path), path)
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 raise Unparsable(f"{path} cannot be parsed: {error}") from error
         return self._parsed[path]
@@ -65,6 +65,12 @@ class Tree:
         """The paths of the modules that hold `word`, anywhere; quick, as nothing is parsed."""
         needle = word.encode()
         return (path for path in sorted(self.modules.values()) if needle in self.files[path])
+
+
+@functools.lru_cache(maxsize=64)
+def _syntax_tree(text: str, path: str) -> ast.Module:
+    """Kept by what a file says: most say the same in the next release."""
+    return ast.parse(text, path)
 
 
 def _module(path: str) -> str:

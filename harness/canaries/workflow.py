@@ -19,8 +19,9 @@ from typing import Protocol
 
 from harness.artifacts import creating
 from harness.canaries import sources
-from harness.canaries.checking import ENTRY, check
+from harness.canaries.checking import ENTRY, Executor, check
 from harness.canaries.judging import count, exit_code
+from harness.canaries.remembering import Remembering
 from harness.canaries.timeline import changes
 from harness.canaries.trees import Tree
 from harness.cells.many import build_all, resolve_all
@@ -164,7 +165,7 @@ def _release(
     rules: Sequence[Rule],
     request: CanaryRequest,
     releases: sources.Releases,
-    executors: Mapping[tuple[str, str], Sandbox | _Unbuilt],
+    executors: Mapping[tuple[str, str], Executor],
     seed: str,
     progress: Progress | None,
 ) -> ReleaseReport:
@@ -242,7 +243,7 @@ def _unpacked(tree: Tree, out: Path) -> Path:
 
 def _executors(
     rules: Rules, matrix: Matrix, request: CanaryRequest, stack: ExitStack, progress: CellProgress | None
-) -> dict[tuple[str, str], Sandbox | _Unbuilt]:
+) -> dict[tuple[str, str], Executor]:
     """A process apart for each package and each row that its rules name, or this Python.
 
     What one package needs may itself be watched: one process has not imported both.
@@ -265,7 +266,9 @@ def _executors(
     return {
         (package, row): _Unbuilt(f"the environment of row {row} could not be built: {failed[row]}")
         if row in failed
-        else stack.enter_context(Sandbox(pythons[row], ENTRY, preload=sorted(preload), environment=environment))
+        else Remembering(
+            stack.enter_context(Sandbox(pythons[row], ENTRY, preload=sorted(preload), environment=environment))
+        )
         for (package, row), preload in needs.items()
     }
 

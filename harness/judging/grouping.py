@@ -52,9 +52,10 @@ def place(names: Sequence[str], roles: Roles) -> Location:
 
 def finding_of(kind: str, names: Sequence[str], what: str, roles: Roles) -> Finding:
     """One finding of tensors that are alike, and are all `what`."""
+    subject = f"{names[0]} is" if len(names) == 1 else f"{len(names)} tensors like {names[0]} are"
     return Finding(
         kind=kind,
-        message=f"{len(names)} tensors like {names[0]} are {what}",
+        message=f"{subject} {what}",
         where=place(names, roles),
         num_alike=len(names),
     )

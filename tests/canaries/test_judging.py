@@ -152,7 +152,7 @@ KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://examp
         (State.HELD, "2", TODAY, True, "mended: declared as broken in <=2"),
         (State.BROKEN, "2", date(2027, 1, 1), True, "expired on 2026-12-31"),
         (State.BROKEN, "0.9", TODAY, False, "not expected"),
-        (State.BROKEN, "3f2a-dirty", TODAY, False, "known: never mended"),
+        (State.BROKEN, "g3f2a-dirty", TODAY, False, "known: never mended"),
     ],
 )
 def test_what_counts(state: State, version: str, today: date, counts: bool, note: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,12 +44,15 @@ class Registry:
         )  # fmt: skip
         return SimpleNamespace(version=version, link=link)
 
-    def get(self, url: str) -> Any:
-        """An archive."""
+    @contextmanager
+    def get_stream(self, url: str) -> Iterator[Any]:
+        """An archive, in two parts."""
         if not self.is_there:
             raise OSError("no route to host")
         self.num_fetched += 1
-        return SimpleNamespace(content=self.archives[url.rpartition("/")[2]], raise_for_status=lambda: None)
+        content = self.archives[url.rpartition("/")[2]]
+        parts = [content[:9], content[9:]]
+        yield SimpleNamespace(iter_bytes=lambda _: iter(parts), raise_for_status=lambda: None)
 
 
 @pytest.fixture
@@ -105,6 +110,16 @@ def test_what_cannot_be_had(tmp_path: Path, archives: dict[str, bytes], registry
     assert not list((tmp_path / "sources").glob("*/*"))
 
 
+def test_an_endless_archive_is_not_read_to_its_end(
+    tmp_path: Path, archives: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a registry sends."""
+    monkeypatch.setattr(sources, "MAX_ARCHIVE_BYTES", 8)
+    with pytest.raises(Unreachable, match="has more than 8 bytes"):
+        releases(tmp_path, Registry(archives)).tree("guarded", "2.0", "wheel")
+    assert not list((tmp_path / "sources").glob("*/*"))
+
+
 def test_a_release_that_is_not_there(tmp_path: Path, archives: dict[str, bytes]) -> None:
     """With its name."""
     with pytest.raises(Unreachable, match=r"no wheel of guarded 3\.0"):
@@ -153,12 +168,32 @@ def test_a_checkout_is_called_by_its_commit(tmp_path: Path) -> None:
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *words], check=True)
     clean = folder("guarded", tmp_path, ["guarded"])
-    assert 12 == len(clean.version)
-    assert f"commit {clean.version}" in clean.origin
+    assert re.fullmatch("g[0-9a-f]{12}", clean.version)
+    assert f"commit {clean.version[1:]}" in clean.origin
     (tmp_path / WHERE).write_text("", encoding="utf-8")
     changed = folder("guarded", tmp_path, ["guarded"])
     assert f"{clean.version}-dirty" == changed.version
     assert clean.digest != changed.digest
+
+
+def test_a_checkout_runs_nothing(tmp_path: Path) -> None:
+    """Whatever its settings say that git should run."""
+    ran = tmp_path / "ran"
+    command = f"touch {ran}; cat"
+    checkout = tmp_path / "checkout"
+    (checkout / "guarded").mkdir(parents=True)
+    (checkout / WHERE).write_text(GUARD, encoding="utf-8")
+    (checkout / ".gitattributes").write_text("*.py filter=hostile\n", encoding="utf-8")
+    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    for name in ("core.fsmonitor", "filter.hostile.clean", "filter.hostile.process", "core.pager", "diff.external"):
+        subprocess.run([*git, "config", name, command], check=True)
+    (checkout / WHERE).write_text("", encoding="utf-8")
+    assert folder("guarded", checkout, ["guarded"]).version.endswith("-dirty")
+    assert not ran.exists()
+    subprocess.run([*git, "status"], check=False, capture_output=True)
+    assert ran.exists(), "git itself would have run it: this test can fail"
 
 
 def test_a_registry_is_the_one_that_pip_is_set_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def said(kind: str, message: str, tensor: str = "", **more: object) -> Finding:
         pytest.param(
             noted(initial={"model.layers.1.x": [0.7, 1536.0], "model.layers.0.x": [0.7, 1536.0], EXPERT_3: [0.7, 99.0],
                            "good": [1.0, 99.0]}),
-            [said("initialisation_wrong", f"1 tensors like {EXPERT_3} are begun with another spread than PEFT's",
+            [said("initialisation_wrong", f"{EXPERT_3} is begun with another spread than PEFT's",
                   where=HERE),
              said("initialisation_wrong", "2 tensors like model.layers.0.x are begun with another spread than PEFT's",
                   "model.layers.0.x", num_alike=2)],
@@ -136,7 +136,7 @@ def said(kind: str, message: str, tensor: str = "", **more: object) -> Finding:
         ),
         pytest.param(
             adapted(without="", more=("odd.1.x",)),
-            [said("coverage_extra", "1 tensors like odd.1.x are adapted without being asked for", "odd.1.x")],
+            [said("coverage_extra", "odd.1.x is adapted without being asked for", "odd.1.x")],
             id="more than was asked for",
         ),
         pytest.param(
@@ -162,9 +162,9 @@ def said(kind: str, message: str, tensor: str = "", **more: object) -> Finding:
              said("passthrough_changed", "1 tensor of norm: passthrough_changed (layers none, experts none)", NORM,
                   expected="equal to base", got="recovered 0.0000, residual 2.45"),
              said("tensor_unexpected", "model.layers.1.ghost has no place in base", "model.layers.1.ghost"),
-             said("dtype_changed", f"1 tensors like {EXPERT_3} are stored as float16, and float32 in base",
+             said("dtype_changed", f"{EXPERT_3} is stored as float16, and float32 in base",
                   where=HERE, expected="float32", got="float16"),
-             said("coverage_extra", "1 tensors like odd.1.x are adapted without being asked for", "odd.1.x"),
+             said("coverage_extra", "odd.1.x is adapted without being asked for", "odd.1.x"),
              *(said(kind, f"{path} was not saved", expected=path, got="no such file") for kind, path in (
                  ("file_missing", "adapter/adapter_config.json"),
                  ("file_missing", "adapter/adapter_model.safetensors"),
@@ -215,7 +215,7 @@ def said(kind: str, message: str, tensor: str = "", **more: object) -> Finding:
             replace(WRITE, weights=stored_as("float16", EXPERT_3, *ATTENTION)),
             [said("dtype_changed", f"2 tensors like {ATTENTION[0]} are stored as float16, and float32 in base",
                   ATTENTION[0], num_alike=2, expected="float32", got="float16"),
-             said("dtype_changed", f"1 tensors like {EXPERT_3} are stored as float16, and float32 in base",
+             said("dtype_changed", f"{EXPERT_3} is stored as float16, and float32 in base",
                   where=HERE, expected="float32", got="float16")],
             id="dtypes",
         ),

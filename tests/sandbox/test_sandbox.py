@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,14 @@ def test_nothing_of_the_machine_can_be_seen_or_written(sandbox: Sandbox, tmp_pat
     assert "token" == secret.read_text(encoding="utf-8")
 
 
+def test_the_root_holds_what_python_needs(sandbox: Sandbox) -> None:
+    """And nothing of the root before it."""
+    tops = {Path(path).parts[1] for path in ("/usr", sys.prefix, sys.base_prefix, os.path.realpath(sys.executable))}
+    expected = {*tops, "dev", "etc", "lib", "lib64", "proc", "scratch"}
+    assert set(run(sandbox, "import os; answer = os.listdir('/')").value) <= expected
+    assert ["cpuinfo"] == run(sandbox, "import os; answer = os.listdir('/proc')").value
+
+
 def test_scratch_is_limited_and_forgotten(sandbox: Sandbox) -> None:
     """A folder in memory, of each job's own."""
     assert "done" == attempt(sandbox, "open('/scratch/a', 'w').write('here')")
@@ -178,36 +187,77 @@ def test_rights_cannot_be_had_back(sandbox: Sandbox) -> None:
         assert -1 == run(sandbox, f"{call}answer = libc.{what}").value, what
 
 
-def test_a_job_ends_with_the_one_that_asked(tmp_path: Path) -> None:
-    """Killed, it leaves no process."""
-    program = (
-        "import sys; from harness.sandbox.client import Sandbox\n"
-        f"with Sandbox(sys.executable, {ENTRY!r}) as sandbox:\n"
-        "    sandbox.run({'source': 'answer = 1'}); print('up', flush=True)\n"
-        "    sandbox.run({'source': 'import time; time.sleep(60)'})\n"
+def test_there_are_no_rights(sandbox: Sandbox) -> None:
+    """Of none of the capabilities that the first of a namespace has, nor of any that it could get."""
+    source = (
+        "import ctypes, struct\n"
+        "libc = ctypes.CDLL(None)\n"
+        "had = ctypes.create_string_buffer(24)\n"
+        "libc.capget(struct.pack('Ii', 0x20080522, 0), had)\n"
+        "answer = [list(struct.unpack('6I', had.raw)), [libc.prctl(23, each, 0, 0, 0) for each in range(32)]]"
     )
-    before = _num_apart()
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert "up\n" == process.stdout.readline()
-    assert before < _num_apart()
-    process.kill()
-    process.communicate()
-    until = time.monotonic() + 10
-    while before < _num_apart() and time.monotonic() < until:
-        time.sleep(0.05)
-    assert before == _num_apart()
+    assert [[0] * 6, [0] * 32] == run(sandbox, source).value
 
 
-def _num_apart() -> int:
-    listed = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
-    num = 0
-    for path in listed:
+@pytest.mark.parametrize("depth", [0, 1, 2, 3], ids=["who asked", "who waits", "who runs jobs", "who keeps this one"])
+def test_a_job_ends_with_those_above_it(depth: int) -> None:
+    """Killed, none of them leaves one that is below it."""
+    program = (
+        "import sys; from harness.sandbox.client import Limits, Sandbox\n"
+        f"with Sandbox(sys.executable, {ENTRY!r}) as sandbox:\n"
+        "    sandbox.run({'source': 'import time; time.sleep(60)'}, limits=Limits(time_s=60.0))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program]) as process:
         try:
-            num += b"harness.sandbox.apart" in (path / "cmdline").read_bytes()
-        except OSError:
-            continue
-    return num
+            below = _wait_for(lambda: _below(process.pid), lambda found: len(found) == 4)
+            assert 4 == len(below), "who waits, who runs jobs, who keeps this one, and the job"
+            os.kill([process.pid, *below][depth], signal.SIGKILL)
+            below = below[depth:]
+            left = _wait_for(lambda: [each for each in below if _parent_of(each) is not None], lambda found: not found)
+            assert not left
+        finally:
+            process.kill()
+
+
+def _wait_for(look: Callable[[], list[int]], is_enough: Callable[[list[int]], bool]) -> list[int]:
+    """What is seen when it is enough, or after ten seconds."""
+    until = time.monotonic() + 10
+    while not is_enough(seen := look()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return seen
+
+
+def _below(pid: int) -> list[int]:
+    """The processes below one, each after the one that started it."""
+    parents = {int(path.name): _parent_of(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found[1:]
+
+
+def _parent_of(pid: int) -> int | None:
+    """None of a process that is no more, or waits to be asked how it ended."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[:2]
+    except OSError:
+        return None
+    return None if state == "Z" else int(parent)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("RLIMIT_CPU", 2),
+        ("RLIMIT_FSIZE", SHORT.scratch_bytes),
+        ("RLIMIT_NOFILE", SHORT.num_files),
+        ("RLIMIT_CORE", 0),
+    ],
+)
+def test_limits_are_the_kernels(sandbox: Sandbox, limit: str, expected: int) -> None:
+    """Set, and not to be raised; processor time a second longer than the clock's, for a job of many threads."""
+    source = f"import resource; answer = list(resource.getrlimit(resource.{limit}))"
+    assert [expected, expected] == run(sandbox, source).value
 
 
 def test_a_python_that_is_not_there_runs_nothing(tmp_path: Path) -> None:
