@@ -80,6 +80,13 @@ def canaries(session: nox.Session) -> None:
 
 
 @nox.session
+def rewrites(session: nox.Session) -> None:
+    """Rewrite every guard of every watched package in ways that change nothing: none may sing. `-- PACKAGES` some."""
+    _install(session)
+    session.run("python", "-m", "tests.canaries.rewrites", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Verify ten thousand damaged checkpoints; `-- --seed N --count 1` is one of them again."""
     _install(session)

@@ -73,16 +73,21 @@ class _Extraction:
         if not inner or isinstance(self._definition(module, first), ast.ClassDef):
             self.need(module, first)
             return symbol.name
-        # A function in a function: lifted out, with what the outer ones import.
+        # A function in a function: lifted out, with what the outer one imports, and its functions that it uses.
         outer = self._definition(module, first)
-        assert outer is not None
+        assert isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
+        beside = [each for each in definitions(outer.body) if isinstance(each, ast.FunctionDef)]
+        wanted: list[ast.stmt] = [symbol.node]
         used = _used_by(symbol.node)
+        while more := [each for each in beside if each.name in used and each not in wanted]:
+            wanted += more
+            used = used.union(*map(_used_by, more))
         found = [each for each in ast.walk(outer) if isinstance(each, ast.Import | ast.ImportFrom)]
         imports = [_of_names(each, used) for each in found if used & set(_bound_by(each))]
         lifted = self._lifted.setdefault(module, [])
         self._kept.setdefault(module, set())
-        lifted += [*imports, symbol.node]
-        for node in (*imports, symbol.node):
+        lifted += [*imports, *wanted]
+        for node in (*imports, *wanted):
             self._follow(module, node)
         return symbol.name.rpartition(".")[2]
 

@@ -168,8 +168,11 @@ class _Plain(ast.NodeTransformer):
         return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        self._called.append({node.name: f"caught_{len(self._called)}"} if node.name else {})
         node.name = "_" if node.name else None
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        self._called.pop()
+        return node
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

@@ -107,6 +107,13 @@ def test_a_function_in_a_function_is_lifted_out() -> None:
     assert "install" not in made.modules["guarded.saving"]
 
 
+def test_a_function_in_a_function_comes_with_those_beside_it() -> None:
+    """With all that it calls, and no other."""
+    source = "def patch():\n    def far(x): return x\n    def near(x): return far(x)\n    def unused(): return 1\n"
+    source += "    def inner(x): return near(x)\n    return inner\n"
+    assert {"inner", "near", "far"} == defined(program(source, "patch.inner"))
+
+
 def test_a_method_comes_with_its_class() -> None:
     """And with what the class is of."""
     made = program("class Base: pass\nclass Layer(Base):\n    def forward(self): return 1\n", "Layer.forward")

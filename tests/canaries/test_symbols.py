@@ -103,6 +103,16 @@ def test_another_digest_is_another_function(other: str) -> None:
     assert digest(PLAIN) != digest(other)
 
 
+TRIED = "def f(a):\n    try:\n        a()\n    except ValueError as error:\n        return error.args\n"
+
+
+def test_what_a_caught_error_is_called_is_no_difference() -> None:
+    """But what is done with it is."""
+    assert digest(TRIED) == digest(TRIED.replace("error", "caught"))
+    assert digest(TRIED) != digest(TRIED.replace("error.args", "a.args"))
+    assert digest(TRIED) != digest(TRIED.replace("error.args", "other.args"))
+
+
 def test_parameters() -> None:
     """In order, without stars; none of what is no function."""
     function, value = ast.parse("def f(a, /, b, *rest, c=1, **more): pass\nX = 1").body
