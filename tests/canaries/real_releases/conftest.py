@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.canaries.checking import ENTRY, Executor
+from harness.canaries.checking import ENTRY, check
+from harness.canaries.examples import make
+from harness.canaries.judging import count
 from harness.canaries.rules import load_rules, rows_of
 from harness.canaries.sources import Releases, Unreachable
 from harness.canaries.trees import Tree
@@ -19,18 +21,43 @@ from harness.cells.many import build_all, resolve_all
 from harness.cells.records import BuiltCell
 from harness.cells.variables import cell_environment
 from harness.planning.matrix import load_matrix, select_cells
-from harness.records.canaries import Source
+from harness.records.canaries import Example, Rule, Source, State, Verdict
 from harness.sandbox.client import Sandbox
 from tests.conftest import OFFLINE
 
 ROOT = Path(harness.__file__).parent.parent
 TODAY = date(2026, 11, 1)
-PACKAGES = ("unsloth_zoo", "unsloth")
-RULES = {package: load_rules()[package] for package in PACKAGES}
+RULES = load_rules()
+RED = {State.BROKEN, State.ABSENT}
 _NO_REGISTRY = f"If no package registry can be reached from here, {OFFLINE}=1 leaves these tests out."
 
 Fetch = Callable[[str, str, Source], Tree]
 Folders = Callable[[Tree], Path]
+
+
+class Looking:
+    """Looks at guards: each in a process that has imported what its package's rules need in its row.
+
+    What one package needs may itself be watched: one process has not imported both. It starts when it is first asked.
+    """
+
+    def __init__(self, executors: Mapping[tuple[str, str], Sandbox], fetch: Fetch, folders: Folders) -> None:
+        self._executors = executors
+        self._fetch = fetch
+        self._folders = folders
+
+    def at_example(self, package: str, rule: Rule, example: Example) -> Verdict:
+        """What is said of an example."""
+        release = self._fetch(package, rule.of_release, rule.source) if rule.of_release else None
+        return self._at(package, rule, make(rule, package, example, release))
+
+    def at_release(self, package: str, rule: Rule, version: str) -> Verdict:
+        """What is said of a release, and whether it counts."""
+        verdict = self._at(package, rule, self._fetch(package, version, rule.source))
+        return count(rule, verdict, version, TODAY)
+
+    def _at(self, package: str, rule: Rule, tree: Tree) -> Verdict:
+        return check(rule, tree, self._executors[package, rule.row], self._folders, "a test")
 
 
 @pytest.fixture(scope="session")
@@ -83,16 +110,16 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 
 @pytest.fixture(scope="module")
-def executors(environments: Mapping[str, BuiltCell]) -> Iterator[Mapping[str, Executor]]:
-    """One process apart for each row, which has imported all that rules need there; and one of this Python."""
-    needs: dict[str, set[str]] = {"": set()}
-    for rules in RULES.values():
+def looking(environments: Mapping[str, BuiltCell], fetch: Fetch, folders: Folders) -> Iterator[Looking]:
+    """At any guard of any package."""
+    needs: dict[tuple[str, str], set[str]] = {}
+    for package, rules in RULES.items():
         for rule in rules:
-            needs.setdefault(rule.row, set()).update(rule.needs)
+            needs.setdefault((package, rule.row), set()).update(rule.needs)
     variables = cell_environment(scratch=Path("/scratch"), code=Path("/"), environ={})
     with ExitStack() as stack:
-        yield {
-            row: stack.enter_context(
+        executors = {
+            (package, row): stack.enter_context(
                 Sandbox(
                     environments[row].python if row else sys.executable,
                     ENTRY,
@@ -100,5 +127,6 @@ def executors(environments: Mapping[str, BuiltCell]) -> Iterator[Mapping[str, Ex
                     environment=variables,
                 )
             )
-            for row, names in needs.items()
+            for (package, row), names in needs.items()
         }
+        yield Looking(executors, fetch, folders)
