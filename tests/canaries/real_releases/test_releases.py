@@ -53,6 +53,8 @@ def test_what_is_declared_is_what_is_broken(package: str, rule: Rule, looking: L
         ("unsloth_zoo", "2026.10.9", 0, {}),
         ("peft", "0.18.1", 0, {"expert_layout_is_standard": State.BROKEN,
                                "unfused_adapter_is_converted": State.ABSENT}),
+        ("peft", "0.19.0", 1, {"expert_layout_is_standard": State.BROKEN, "expert_packing_of_b": State.BROKEN,
+                               "unfused_adapter_is_converted": State.BROKEN}),
         ("peft", "0.19.1", 0, {"expert_layout_is_standard": State.CHANGED, "unfused_adapter_of_a_regex": State.BROKEN}),
         ("peft", "0.20.0", 0, {"unfused_adapter_of_a_regex": State.HELD,
                                "no_target_of_a_second_adapter_raises": State.BROKEN}),
