@@ -45,6 +45,7 @@ class Looking:
         self._executors = executors
         self._fetch = fetch
         self._folders = folders
+        self._said: dict[tuple[str, str, str], Verdict] = {}
 
     def at_example(self, package: str, rule: Rule, example: Example) -> Verdict:
         """What is said of an example."""
@@ -52,9 +53,12 @@ class Looking:
         return self._at(package, rule, make(rule, package, example, release))
 
     def at_release(self, package: str, rule: Rule, version: str) -> Verdict:
-        """What is said of a release, and whether it counts."""
-        verdict = self._at(package, rule, self._fetch(package, version, rule.source))
-        return count(rule, verdict, version, TODAY)
+        """What is said of a release, and whether it counts; looked at once."""
+        key = (package, rule.name, version)
+        if key not in self._said:
+            verdict = self._at(package, rule, self._fetch(package, version, rule.source))
+            self._said[key] = count(rule, verdict, version, TODAY)
+        return self._said[key]
 
     def _at(self, package: str, rule: Rule, tree: Tree) -> Verdict:
         return check(rule, tree, self._executors[package, rule.row], self._folders, "a test")
