@@ -17,22 +17,21 @@ from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from harness.artifacts import creating
 from harness.canaries import sources
-from harness.canaries.checking import ENTRY, Executor, check
+from harness.canaries.checking import Executor, check
+from harness.canaries.executors import Impossible, Key, executors_of, unpacked
 from harness.canaries.judging import count, exit_code, overall
 from harness.canaries.remembering import Remembering
+from harness.canaries.rules import rows_of
 from harness.canaries.timeline import changes
 from harness.canaries.trees import Tree
 from harness.cells.many import build_all, resolve_all
 from harness.cells.records import Progress as CellProgress
-from harness.cells.variables import cell_environment
 from harness.errors import UsageError
 from harness.planning.matrix import select_cells
 from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport, Rule, State, Told, Verdict
 from harness.records.cases import Matrix
 from harness.runs.selection import parse
-from harness.sandbox.client import Limits, Outcome, Sandbox
 
 Rules = Mapping[str, tuple[Rule, ...]]
 
@@ -67,17 +66,6 @@ class CanaryRequest:
     """Empty for one that nobody can know."""
     today: date
     command: str
-
-
-class _Unbuilt:
-    """In the place of a process whose environment could not be built."""
-
-    def __init__(self, why: str) -> None:
-        self._why = why
-
-    def run(self, request: object, *, limits: Limits, visible: tuple[Path, ...] = ()) -> Outcome:
-        """Nothing."""
-        return Outcome(how="impossible", why=self._why)
 
 
 def run_canaries(
@@ -164,7 +152,7 @@ def _release(
     rules: Sequence[Rule],
     request: CanaryRequest,
     releases: sources.Releases,
-    executors: Mapping[tuple[str, str], Executor],
+    executors: Mapping[Key, Executor],
     seed: str,
     progress: Progress | None,
 ) -> ReleaseReport:
@@ -190,7 +178,9 @@ def _release(
                     verdict = Verdict(rule=rule.name, state=State.CANNOT_TELL, counts=True, why=tree, looked_at=())
                 else:
                     executor = executors[package, row]
-                    verdict = check(rule, tree, executor, lambda each: _unpacked(each, request.out), seed)
+                    verdict = check(
+                        rule, tree, executor, lambda each: unpacked(each, request.out / "sources" / "unpacked"), seed
+                    )
                 # Of a release that nobody has seen, nobody can say what it need not have.
                 told.append(count(rule, verdict, name, request.today) if known else verdict)
                 if progress is not None:
@@ -228,47 +218,24 @@ def _tree(
     return found
 
 
-def _unpacked(tree: Tree, out: Path) -> Path:
-    """A folder with the tree's files, for a Python that is to import them; made once for each digest."""
-    directory = out / "sources" / "unpacked" / f"{tree.digest}-{len(tree.files)}"
-    if not directory.exists():
-        with creating(directory) as partial:
-            for name, content in tree.files.items():
-                path = partial / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-    return directory
-
-
 def _executors(
     rules: Rules, matrix: Matrix, request: CanaryRequest, stack: ExitStack, progress: CellProgress | None
-) -> dict[tuple[str, str], Executor]:
-    """A process apart for each package and each row that its rules name, or this Python.
-
-    What one package needs may itself be watched: one process has not imported both.
-    """
-    needs: dict[tuple[str, str], set[str]] = {}
-    for package, each in rules.items():
-        for rule in each:
-            needs.setdefault((package, rule.row), set()).update(rule.needs)
-    rows = tuple(sorted({row for _, row in needs if row}))
+) -> dict[Key, Executor]:
+    """In the environments of the rows, or in this Python; of those that cannot be built, what says so."""
     pythons: dict[str, Path | str] = {"": sys.executable}
     failed: dict[str, str] = {}
-    if rows:
+    if rows := tuple(sorted(rows_of(rules))):
         resolved = resolve_all(
             select_cells(matrix, rows), matrix, out=request.out, day=request.today, on_progress=progress
         )
         built = build_all(resolved.done.values(), out=request.out, on_progress=progress)
         pythons |= {name: cell.python for name, cell in built.done.items()}
         failed = {name: str(error) for name, error in {**resolved.failed, **built.failed}.items()}
-    environment = cell_environment(scratch=Path("/scratch"), code=Path("/"), environ={})
     return {
-        (package, row): _Unbuilt(f"the environment of row {row} could not be built: {failed[row]}")
+        (package, row): Impossible(f"the environment of row {row} could not be built: {failed[row]}")
         if row in failed
-        else Remembering(
-            stack.enter_context(Sandbox(pythons[row], ENTRY, preload=sorted(preload), environment=environment))
-        )
-        for (package, row), preload in needs.items()
+        else Remembering(executor)
+        for (package, row), executor in executors_of(rules, pythons, stack).items()
     }
 
 

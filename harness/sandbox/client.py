@@ -110,7 +110,6 @@ class Sandbox:
             "HOME": str(folder / "home"),
             "TMPDIR": str(folder / "home"),
             "PYTHONPATH": str(_CODE),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONNOUSERSITE": "1",
         }
         try:

@@ -6,28 +6,26 @@ Each guard must hold as it did before, or stay as broken as it is declared. A ta
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.canaries.checking import ENTRY, Executor, Folders, check
+from harness.canaries.checking import Executor, Folders, check
+from harness.canaries.executors import executors_of, unpacked
 from harness.canaries.judging import known_in
 from harness.canaries.rules import load_rules, rows_of
 from harness.canaries.sources import Releases
 from harness.canaries.symbols import placed
 from harness.canaries.trees import Tree
 from harness.cells.many import build_all, resolve_all
-from harness.cells.variables import cell_environment
 from harness.cli.console import DEFAULT_OUT
 from harness.planning.matrix import load_matrix, select_cells
 from harness.records.canaries import HOLDS, Rule, State, Verdict
-from harness.sandbox.client import Sandbox
 from tests.canaries.rewriting import REWRITES, UNSEEN, Rewrite, rewrite
 
 TODAY = date(2026, 11, 1)
@@ -90,7 +88,7 @@ def main(packages: Sequence[str], out: Path) -> int:
     alarms = []
     print(f"{'guards that hold':20}" + "".join(f"{name:>13}" for name in (*REWRITES, ALL_AT_ONCE)), flush=True)
     with ExitStack() as stack:
-        executors = _executors(rules, out, stack)
+        executors = executors_of(rules, _pythons(rules, out), stack)
         for package, guards in rules.items():
             print(f"{package:20}", end="", flush=True)
             for name, found, duration_s in _each(package, guards, releases, executors):
@@ -115,49 +113,26 @@ def _each(
     for name in (*REWRITES, ALL_AT_ONCE):
         started = time.perf_counter()
         with TemporaryDirectory() as scratch:
-            unpacked = functools.partial(_unpacked, Path(scratch))
             found = list(
                 checked(
                     rules,
                     name,
                     lambda rule: trees[rule.of_release, rule.source],
                     lambda rule: executors[package, rule.row],
-                    unpacked,
+                    lambda tree: unpacked(tree, Path(scratch)),
                 )
             )
             yield name, found, time.perf_counter() - started
 
 
-def _unpacked(scratch: Path, tree: Tree) -> Path:
-    folder = scratch / tree.digest.replace(" ", "-")
-    for name, content in tree.files.items() if not folder.exists() else ():
-        path = folder / PurePosixPath(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    return folder
-
-
-def _executors(rules: Mapping[str, Sequence[Rule]], out: Path, stack: ExitStack) -> dict[tuple[str, str], Executor]:
-    """A process apart for each package and row."""
-    needs: dict[tuple[str, str], set[str]] = {}
-    for package, guards in rules.items():
-        for rule in guards:
-            needs.setdefault((package, rule.row), set()).update(rule.needs)
+def _pythons(rules: Mapping[str, tuple[Rule, ...]], out: Path) -> dict[str, Path | str]:
+    """Of each row that a rule names, and this one."""
     matrix = load_matrix(CASES / "matrix.toml")
-    rows = sorted(rows_of({package: tuple(guards) for package, guards in rules.items()}))
-    resolved = resolve_all(select_cells(matrix, rows), matrix, out=out, day=TODAY)
+    resolved = resolve_all(select_cells(matrix, sorted(rows_of(rules))), matrix, out=out, day=TODAY)
     built = build_all(resolved.done.values(), out=out)
     for row, error in {**resolved.failed, **built.failed}.items():
         raise SystemExit(f"the environment of {row} cannot be built: {error}")
-    variables = cell_environment(scratch=Path("/scratch"), code=Path("/"), environ={})
-    return {
-        (package, row): stack.enter_context(
-            Sandbox(
-                built.done[row].python if row else sys.executable, ENTRY, preload=sorted(names), environment=variables
-            )
-        )
-        for (package, row), names in needs.items()
-    }
+    return {"": sys.executable, **{row: cell.python for row, cell in built.done.items()}}
 
 
 if __name__ == "__main__":

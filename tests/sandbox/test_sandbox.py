@@ -268,6 +268,14 @@ def test_a_python_that_is_not_there_runs_nothing(tmp_path: Path) -> None:
     assert "cannot be started" in outcome.why
 
 
+def test_what_is_imported_once_is_compiled_once(tmp_path: Path) -> None:
+    """In a new environment nothing is yet: torch and transformers would take half a minute at each start."""
+    environment = {"PYTHONPYCACHEPREFIX": str(tmp_path)}
+    with Sandbox(sys.executable, ENTRY, preload=["wave"], environment=environment) as sandbox:
+        assert "answered" == run(sandbox, "answer = 1").how
+    assert list(tmp_path.rglob("wave.*.pyc"))
+
+
 def test_a_package_that_cannot_be_imported_runs_nothing() -> None:
     """Nor does one that exits, as some do."""
     with Sandbox(sys.executable, ENTRY, preload=["no_such_package"]) as sandbox:

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from harness.canaries.checking import ENTRY, check
+from harness.canaries.checking import check
 from harness.canaries.extracting import Program, extract
 from harness.canaries.symbols import digest_of, find
 from harness.canaries.trees import Tree
 from harness.records.canaries import Call, Example, Rule, State, Verdict
 from harness.sandbox.client import Sandbox
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """This Python, apart."""
-    with Sandbox(sys.executable, ENTRY) as opened:
-        yield opened
 
 
 def tree(files: Mapping[str, str]) -> Tree:

@@ -1,1 +1,0 @@
-"""The canaries of PEFT, transformers, TRL, SkyRL and bitsandbytes, tried on their releases."""
