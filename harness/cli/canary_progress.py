@@ -1,4 +1,4 @@
-"""A bar of the guards that are checked, over all releases, at a terminal; of environments a line. Decides nothing."""
+"""A bar of the guards that are checked at a terminal, elsewhere a line a release; of environments a line."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ class CanaryProgress:
     def cell(self, name: str, state: State) -> None:
         """News of an environment."""
         if state in ("built", "reused", "failed"):
-            text = f"[{time.monotonic() - self.started_at:6.1f} s] environment {name}: {state}"
-            self.display.console.print(text, markup=False, highlight=False)
+            self._say(f"environment {name}: {state}")
 
     def started(self, num_guards: int) -> None:
         """All that will be checked is known."""
@@ -53,12 +52,18 @@ class CanaryProgress:
         """What the bar is about now."""
         self.release = release
         self._show(release)
+        if not self.display.console.is_terminal:
+            self._say(release)
 
     def checked(self, rule: str) -> None:
         """One guard more; any thread may say so, as rich counts behind a lock."""
         if self.task is not None:
             self.display.advance(self.task)
             self._show(f"{self.release} {rule}")
+
+    def _say(self, text: str) -> None:
+        line = f"[{time.monotonic() - self.started_at:6.1f} s] {text}"
+        self.display.console.print(line, markup=False, highlight=False)
 
     def _show(self, text: str) -> None:
         if self.task is not None:

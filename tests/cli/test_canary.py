@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,6 +227,7 @@ def test_a_folder_is_looked_at_and_what_is_wrong_is_said(deltaproof: Command, ti
     first, second = release["verdicts"]
     assert ("twice", "held", "tiny/work.py", 1) == (first["rule"], first["state"], first["path"], first["line"])
     assert ("doubled", "broken", 5) == (second["rule"], second["state"], second["line"])
+    assert re.search(r"^\[ +\d+\.\d s\] tiny folder$", said.err, re.MULTILINE), "a line a release, as there is no bar"
     assert "● twice: held" in said.err
     assert "✕ doubled: broken" in said.err
     assert f"again: deltaproof canary --package tiny --path {tiny} --seed s" in said.err
