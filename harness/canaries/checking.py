@@ -112,10 +112,9 @@ def _executed(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol], executor: E
         why = f"{why}; its parameters are {', '.join(parameters)}"
     if state is State.HELD and rule.pinned and digest not in rule.pinned:
         state, why = State.CHANGED, f"{why}; its code is another than when it was read: review it"
-    looked_at = (
-        *map(str, symbols.values()),
-        f"{len(asked)} calls, with {program.num_statements} statements of the package",
-    )
+    in_row = f" in row {rule.row}" if rule.row else ""
+    executed = f"{len(asked)} calls{in_row}, with {program.num_statements} statements of the package"
+    looked_at = (*map(str, symbols.values()), executed)
     made = _verdict(rule, state, why, looked_at)
     return replace(made, wrong=wrong, digest=digest, path=first.path, line=first.line)
 

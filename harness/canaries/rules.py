@@ -84,6 +84,8 @@ def _check(rule: Rule, where: str) -> None:
         raise CaseError("names no symbol", where=where)
     if rule.behaviour and not rule.row:
         raise CaseError("imports the package, and names no row that it can be imported in", where=where)
+    if rule.needs and not rule.row:
+        raise CaseError("needs packages, and names no row that has them", where=where, got=", ".join(rule.needs))
     if PurePosixPath(rule.where).is_absolute() or ".." in PurePosixPath(rule.where).parts:
         raise CaseError("`where` is no path in a package", where=where, got=rule.where)
     for specifier in (rule.expected, *(known.releases for known in rule.known)):
