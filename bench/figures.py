@@ -18,6 +18,7 @@ class Part(StrEnum):
     RERUN = "rerun"
     JAX = "jax"
     VERIFY = "verify"
+    CANARIES = "canaries"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from bench import matrix, stacks, verify
+from bench import canaries, matrix, stacks, verify
 from bench.comparisons import comparisons
 from bench.figures import Figure, Part, Unmeasured, table_of
 from harness.cli.console import DEFAULT_OUT, stderr, write_stdout
@@ -68,7 +68,7 @@ def measure(
 ) -> Iterator[Figure | Unmeasured]:
     """The figures of `parts`. Those of the matrix are for the rows `names` (all if there are none)."""
     catalogue = load_catalogue()
-    if set(parts) - {Part.JAX, Part.VERIFY}:
+    if set(parts) - {Part.JAX, Part.VERIFY, Part.CANARIES}:
         figures, built = matrix.build(catalogue, names, out, cold=cold)
         if Part.BUILD in parts:
             yield from figures
@@ -81,6 +81,8 @@ def measure(
         yield from stacks.measure(pythons, catalogue.families, out / "stacks", words)
     if Part.VERIFY in parts:
         yield from verify.measure(pythons[verify.ROW], out / "verify")
+    if Part.CANARIES in parts:
+        yield from canaries.measure(out)
 
 
 def show(figures: Sequence[Figure | Unmeasured], *, as_json: bool) -> None:
