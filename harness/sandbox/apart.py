@@ -7,6 +7,7 @@ what jobs need, and forks for each; never runs a job itself. Standard library on
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -50,6 +51,7 @@ def main() -> None:
         _say(talk, {"how": "impossible", "why": traceback.format_exc(limit=-3)[-MAX_SAID:]})
         return
     sys.dont_write_bytecode = True  # of the above it is kept: the next start takes a fifth of the time
+    gc.freeze()  # or each job would look through all that was imported, and copy it by that
     _say(talk, {"how": READY})
     for line in sys.stdin:
         _say(talk, _run(json.loads(line), do, setting["room"]))
