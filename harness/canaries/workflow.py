@@ -20,14 +20,14 @@ from typing import Protocol
 from harness.canaries import sources
 from harness.canaries.checking import Executor, check
 from harness.canaries.executors import Impossible, Key, executors_of, unpacked
-from harness.canaries.judging import count, exit_code, overall
+from harness.canaries.judging import count, exit_code, one_line, overall
 from harness.canaries.remembering import Remembering
 from harness.canaries.rules import rows_of
 from harness.canaries.timeline import changes
 from harness.canaries.trees import Tree
 from harness.cells.many import build_all, resolve_all
 from harness.cells.records import Progress as CellProgress
-from harness.errors import UsageError
+from harness.errors import ArtifactError, UsageError
 from harness.planning.matrix import select_cells
 from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport, Rule, State, Told, Verdict
 from harness.records.cases import Matrix
@@ -162,7 +162,7 @@ def _release(
     for source in dict.fromkeys(rule.source for rule in rules):
         try:
             trees[source] = _tree(package, version, source, roots, request, releases)
-        except sources.Unreachable as error:
+        except (sources.Unreachable, ArtifactError) as error:
             trees[source] = str(error)
     known = [tree for tree in trees.values() if isinstance(tree, Tree)]
     name = known[0].version if known else version.partition("?")[0] or "?"
@@ -175,12 +175,9 @@ def _release(
             if rule.row == row:
                 tree = trees[rule.source]
                 if isinstance(tree, str):
-                    verdict = Verdict(rule=rule.name, state=State.CANNOT_TELL, counts=True, why=tree, looked_at=())
+                    verdict = _untold(rule, tree)
                 else:
-                    executor = executors[package, row]
-                    verdict = check(
-                        rule, tree, executor, lambda each: unpacked(each, request.out / "sources" / "unpacked"), seed
-                    )
+                    verdict = _checked(rule, tree, executors[package, row], request, seed)
                 # Of a release that nobody has seen, nobody can say what it need not have.
                 told.append(count(rule, verdict, name, request.today) if known else verdict)
                 if progress is not None:
@@ -201,6 +198,18 @@ def _release(
         duration_s=time.perf_counter() - clock,
         rerun=_rerun(package, version, request, seed),
     )
+
+
+def _checked(rule: Rule, tree: Tree, executor: Executor, request: CanaryRequest, seed: str) -> Verdict:
+    """What is said of a guard. What nobody thought of is told of it alone: others hold or do not all the same."""
+    try:
+        return check(rule, tree, executor, lambda each: unpacked(each, request.out / "sources" / "unpacked"), seed)
+    except Exception as error:  # noqa: BLE001 - a release is whatever somebody made it
+        return _untold(rule, f"it could not be checked: {type(error).__name__}: {error}")
+
+
+def _untold(rule: Rule, why: str) -> Verdict:
+    return Verdict(rule=rule.name, state=State.CANNOT_TELL, counts=True, why=one_line(why), looked_at=())
 
 
 def _tree(

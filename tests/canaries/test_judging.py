@@ -37,6 +37,14 @@ def raising(*kinds: str) -> dict[str, Any]:
     return {"raises": {"kinds": list(kinds), "message": "no"}, "stand_ins": []}
 
 
+def nested(depth: int) -> list[Any]:
+    """Lists in lists."""
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
 def call(**what: Any) -> Call:
     """A call of which `what` must come."""
     return Call(name="a call", call="guard()", **what)
@@ -63,6 +71,8 @@ def call(**what: Any) -> Call:
         ({"returns": "$E"}, {}, State.BROKEN),
         ({"returns": None}, returning(None), State.HELD),
         ({"returns": None}, returning(False), State.BROKEN),
+        ({"returns": 1}, returning(nested(900)), State.BROKEN),
+        ({"returns": 1}, raising(), State.BROKEN),
     ],
 )
 def test_an_answer_must_fit(what: dict[str, Any], result: Any, state: State) -> None:
@@ -118,7 +128,8 @@ def test_a_wrong_array_is_told_by_its_first_number() -> None:
         (Outcome(how="answered", value={"results": ["held", "held"]}), State.BROKEN, "not what was asked"),
         (Outcome(how="answered", value={"failed": {"kinds": ["Absent"], "message": "none"}}), State.ABSENT, "none"),
         (Outcome(how="answered", value={"failed": {"kinds": ["E"], "message": "x"}}), State.CANNOT_TELL, "loaded"),
-        (Outcome(how="answered", value={"failed": "held"}), State.CANNOT_TELL, "loaded"),
+        (Outcome(how="answered", value={"failed": {"kinds": [], "message": "x"}}), State.CANNOT_TELL, "BaseException"),
+        (Outcome(how="answered", value={"failed": "held"}), State.BROKEN, "not what was asked"),
     ],
 )  # fmt: skip
 def test_what_is_no_answer_never_holds(outcome: Outcome, state: State, words: str) -> None:
@@ -128,10 +139,62 @@ def test_what_is_no_answer_never_holds(outcome: Outcome, state: State, words: st
     assert words in why
 
 
-def test_what_needs_a_stand_in_cannot_be_told() -> None:
-    """If it is wrong: a right answer is right."""
-    assert State.CANNOT_TELL is judged(call(returns=1), returning(2, stand_ins=["torch.ones"]))
-    assert State.HELD is judged(call(returns=2), returning(2, stand_ins=["torch.ones"]))
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"failed": {"kinds": 5, "message": ""}}, id="kinds are a number"),
+        pytest.param({"failed": {"kinds": {"a": 1}, "message": ""}}, id="kinds are a table"),
+        pytest.param({"failed": {"kinds": [["E"]], "message": ""}}, id="a kind is a list"),
+        pytest.param({"failed": {"kinds": ["E"], "message": 5}}, id="a message is a number"),
+        pytest.param({"results": [{"raises": {"kinds": 5, "message": ""}, "stand_ins": []}]}, id="raised number"),
+        pytest.param({"results": [{"raises": {"kinds": {}, "message": ""}, "stand_ins": []}]}, id="raised table"),
+        pytest.param({"results": [{"raises": "E", "stand_ins": []}]}, id="raised text"),
+        pytest.param({"results": [{"returns": 2, "stand_ins": 5}]}, id="stand-ins are a number"),
+        pytest.param({"results": [{"returns": 2, "stand_ins": [{}]}]}, id="a stand-in is a table"),
+        pytest.param({"results": [{"returns": 1}]}, id="no stand-ins are told"),
+        pytest.param({"results": [{"returns": 1, "raises": None, "stand_ins": []}]}, id="both"),
+        pytest.param({"results": {"returns": 1}}, id="results are a table"),
+    ],
+)
+def test_what_the_process_apart_did_not_say_is_broken(value: Any) -> None:
+    """Upstream's code can write to where answers are read; nothing of it ends the report."""
+    asked = [Asked(call=call(returns=1), given=GIVEN)]
+    assert State.BROKEN is judge(asked, Outcome(how="answered", value=value), ("torch",))[0]
+
+
+def test_what_is_kept_of_an_answer_is_short() -> None:
+    """However long names and messages are."""
+    long = "K" * 10**6
+    raised = {"kinds": [long] * 10**3, "message": long}
+    for value in (
+        {"failed": raised},
+        {"failed": {"kinds": [long, "Absent"], "message": long}},
+        {"results": [{"raises": raised, "stand_ins": [f"torch.{long}"] * 10**3}]},
+        {"results": [{"returns": long, "stand_ins": [f"torch.{long}{number}" for number in range(10**3)]}]},
+    ):
+        asked = [Asked(call=call(returns=1), given=GIVEN)]
+        assert len(repr(judge(asked, Outcome(how="answered", value=value), ("torch",)))) < 2000
+
+
+@pytest.mark.parametrize(
+    ("results", "state"),
+    [
+        ([returning(2, stand_ins=["torch.ones"])], State.CANNOT_TELL),
+        ([returning(2, stand_ins=["torch"])], State.CANNOT_TELL),
+        ([returning(1, stand_ins=["torch.ones"])], State.HELD),
+        ([returning(2, stand_ins=["torch.ones"]), returning(2)], State.BROKEN),
+        ([returning(1, stand_ins=["torch.ones"]), returning(2)], State.BROKEN),
+        ([returning(2, stand_ins=["torch.ones"]), returning(2, stand_ins=["torch.nn.x"])], State.CANNOT_TELL),
+        ([returning(2, stand_ins=["torchvision.ones"])], State.BROKEN),
+        ([returning(2, stand_ins=["json"])], State.BROKEN),
+    ],
+)
+def test_a_stand_in_excuses_the_call_that_made_use_of_it(results: list[Any], state: State) -> None:
+    """If it is wrong, for a right answer is right; and if what was made use of is not to be had."""
+    asked = [Asked(call=call(returns=1), given=GIVEN) for _ in results]
+    got, why, _ = judge(asked, Outcome(how="answered", value={"results": results}), ("torch",))
+    assert state is got
+    assert ("it needs torch" in why) is (state is State.CANNOT_TELL)
 
 
 def verdict(state: State) -> Verdict:
