@@ -221,9 +221,11 @@ def _unequal(asked: Asked, equals: Equals, got: Any) -> Wrong | None:
 def _told(asked: Asked, expected: str, got: Any) -> Wrong:
     numbers = {name: value for name, value in asked.given.items() if isinstance(value, int | float | str)}
     given = ", ".join(f"{name} = {value}" for name, value in numbers.items())
-    return Wrong(
-        call=f"{asked.call.name}: {one_line(asked.call.call)}", expected=expected, got=_short(got), given=given
-    )
+    return Wrong(call=_label(asked.call), expected=expected, got=_short(got), given=given)
+
+
+def _label(call: Call) -> str:
+    return f"{call.name}: {one_line(call.call)}"
 
 
 def _shown(result: _Result) -> str:
@@ -266,10 +268,25 @@ def count(rule: Rule, verdict: Verdict, version: str, today: date) -> Verdict:
         elif date.fromisoformat(known.expires) < today:
             declared = "expired"
             notes.append(f"declared as known, which expired on {known.expires}: {known.reason}")
-        elif verdict.state in (State.BROKEN, State.ABSENT):
+        elif others := _undeclared(rule, known, verdict):
+            notes.append(f"declared as known: {known.reason}; {others}")
+        elif verdict.state is State.BROKEN:
             note = f"known: {known.reason} ({known.thread})"
             return replace(verdict, counts=False, declared="known", note=note)
     return replace(verdict, counts=True, declared=declared, note="; ".join(notes))
+
+
+def _undeclared(rule: Rule, known: KnownBroken, verdict: Verdict) -> str:
+    """What is wrong besides what is declared, in words; empty if nothing is, or if nobody can tell."""
+    if verdict.state is State.ABSENT:
+        return "that it is gone is not"
+    if verdict.state is not State.BROKEN:
+        return ""
+    declared = {_label(call) for call in rule.calls if call.name in known.calls}
+    others = sorted({wrong.call for wrong in verdict.wrong} - declared)
+    if others:
+        return f"that other calls go wrong is not, such as {others[0]}"
+    return "" if verdict.wrong else "that nothing was answered is not"
 
 
 def _is_in(version: str, specifier: str) -> bool:

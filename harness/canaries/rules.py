@@ -95,6 +95,16 @@ def _check(rule: Rule, where: str) -> None:
             date.fromisoformat(known.expires)
         except ValueError as error:
             raise CaseError("expires is no date", where=where, expected="YYYY-MM-DD", got=known.expires) from error
+        if not known.calls:
+            raise CaseError("declares no calls", where=where, expected="the names of those that go wrong in `calls`")
+        names = [call.name for call in rule.calls]
+        if unknown := [name for name in known.calls if name not in names]:
+            raise CaseError(
+                "declared as broken, and there is no such call",
+                where=where,
+                expected=f"one of {', '.join(names)}",
+                got=unknown[0],
+            )
     _check_calls(rule, where)
     for example in (*rule.good, *rule.bad):
         _check_example(rule, example, f"{where}: {example.name}")

@@ -83,10 +83,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownBroken:
-    """A guard that is known not to hold: shown, and not counted until `expires` or until it holds."""
+    """Calls of a guard that are known to go wrong: shown, and not counted until `expires` or until it holds.
+
+    That another call goes wrong, or that the guard is gone, is another break, and counts.
+    """
 
     releases: str
     """A PEP 440 specifier."""
+    calls: tuple[str, ...]
+    """By name."""
     reason: str
     thread: str
     expires: str

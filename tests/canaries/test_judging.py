@@ -11,7 +11,7 @@ import pytest
 
 from harness.canaries.judging import Asked, count, exit_code, judge, overall
 from harness.errors import ExitCode
-from harness.records.canaries import Call, Equals, KnownBroken, ReleaseReport, State, Verdict
+from harness.records.canaries import Call, Equals, KnownBroken, ReleaseReport, State, Verdict, Wrong
 from harness.sandbox.client import Outcome
 from tests.canaries.making import rule
 
@@ -202,7 +202,9 @@ def verdict(state: State) -> Verdict:
     return Verdict(rule="count", state=state, counts=True, why="", looked_at=())
 
 
-KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://example.org/2", expires="2026-12-31")
+KNOWN = KnownBroken(
+    releases="<=2", calls=("deep",), reason="never mended", thread="https://example.org/2", expires="2026-12-31"
+)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://examp
     [
         (State.BROKEN, "3", TODAY, True, ""),
         (State.BROKEN, "2", TODAY, False, "known: never mended"),
-        (State.ABSENT, "2", TODAY, False, "known: never mended"),
+        (State.ABSENT, "2", TODAY, True, "never mended; that it is gone is not"),
         (State.CANNOT_TELL, "2", TODAY, True, ""),
         (State.HELD, "2", TODAY, True, "mended: declared as broken in <=2"),
         (State.BROKEN, "2", date(2027, 1, 1), True, "expired on 2026-12-31"),
@@ -222,8 +224,32 @@ KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://examp
 def test_what_counts(state: State, version: str, today: date, counts: bool, note: str) -> None:
     """Not what is not expected yet, nor what is declared, as long as it is; what nobody can compare is the newest."""
     declared = rule(expected=">=1", known=(KNOWN,))
-    counted = count(declared, verdict(state), version, today)
+    wrong = asked_and_wrong("deep") if state is State.BROKEN else ()
+    counted = count(declared, replace(verdict(state), wrong=wrong), version, today)
     assert counts is counted.counts
+    assert note in counted.note
+
+
+def asked_and_wrong(*names: str) -> tuple[Wrong, ...]:
+    """Calls of the rule that went wrong."""
+    asked = [Asked(call=each, given={"E": 5, "other": 7}) for each in rule().calls if each.name in names]
+    answered = {"results": [returning("wrong") for _ in asked]}
+    return judge(asked, Outcome(how="answered", value=answered))[2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "counts", "note"),
+    [
+        (("deep",), False, "known: never mended"),
+        (("deep", "nowhere"), True, "that other calls go wrong is not, such as nowhere: count("),
+        (("nowhere",), True, "that other calls go wrong is not"),
+        ((), True, "that nothing was answered is not"),
+    ],
+)
+def test_what_is_declared_are_calls(wrong: tuple[str, ...], counts: bool, note: str) -> None:
+    """Whatever else goes wrong is another break."""
+    counted = count(rule(known=(KNOWN,)), replace(verdict(State.BROKEN), wrong=asked_and_wrong(*wrong)), "2", TODAY)
+    assert (counts, "" if counts else "known") == (counted.counts, counted.declared)
     assert note in counted.note
 
 

@@ -21,6 +21,9 @@ given = { E = [2, 9], A = { normal = ["E", "3"] } }
 calls = [{ name = "one", call = "count(E)", returns = "$E" }, { name = "none", call = "count(None)", returns = 0 }]
 bad = [{ name = "none", source = "def count(x): return 0" }]
 """
+KNOWN = """
+known = [{ releases = "<2", calls = ["one"], reason = "a", thread = "b", expires = "2027-01-01" }]
+"""
 
 
 def load(tmp_path: Path, text: str, name: str = "guarded.toml") -> None:
@@ -65,7 +68,9 @@ def test_a_rule_is_a_table(tmp_path: Path) -> None:
         (RULE + '\nuses = ["missing"]\n', "no such setup"),
         (RULE + '\nlike = "missing"\n', "no such template"),
         (RULE.replace("[2, 9]", '"r * 2"'), "no expression"),
-        (RULE + '\nknown = [{ releases = "<2", reason = "a", thread = "b", expires = "soon" }]\n', "no date"),
+        (RULE + KNOWN.replace("2027-01-01", "soon"), "no date"),
+        (RULE + KNOWN.replace('["one"]', "[]"), "declares no calls"),
+        (RULE + KNOWN.replace('["one"]', '["one", "two"]'), "no such call; expected one of one, none; got two"),
         (RULE + "\nexpcted = 1\n", "expcted"),
         ("rules = []", ""),
         ("rules = [", "cannot be read"),
