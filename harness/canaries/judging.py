@@ -253,14 +253,15 @@ def one_line(text: str) -> str:
 _NEWEST = Version("99999999")
 
 
-def count(rule: Rule, verdict: Verdict, version: str, today: date) -> Verdict:
+def count(rule: Rule, verdict: Verdict, version: str, today: date, *, is_installed: bool = False) -> Verdict:
     """The verdict with what is expected and declared of this release: whether it counts, and what to say of it."""
-    if not _is_in(version, rule.expected):
+    compared = _compared(version, is_installed=is_installed)
+    if not _is_in(compared, rule.expected):
         return replace(verdict, counts=False, note=f"not expected before {rule.expected}" if rule.expected else "")
     notes: list[str] = []
     declared: Declared = ""
     for known in rule.known:
-        if not _is_in(version, known.releases):
+        if not _is_in(compared, known.releases):
             continue
         if verdict.state in HOLDS:
             declared = "mended"
@@ -289,18 +290,23 @@ def _undeclared(rule: Rule, known: KnownBroken, verdict: Verdict) -> str:
     return "" if verdict.wrong else "that nothing was answered is not"
 
 
-def _is_in(version: str, specifier: str) -> bool:
-    """What has no version that can be compared (a folder, a checkout) is newer than all."""
+def _compared(version: str, *, is_installed: bool = False) -> Version:
+    """As it is compared: what says nothing (a folder, a checkout, what was built of one) is newer than all."""
     try:
-        compared = Version(version)
+        parsed = Version(version)
     except InvalidVersion:
-        compared = _NEWEST
-    return SpecifierSet(specifier).contains(compared, prereleases=True)
+        return _NEWEST
+    is_built = is_installed and (parsed.is_devrelease or parsed.local is not None)
+    return _NEWEST if is_built or not any(parsed.release) else parsed
+
+
+def _is_in(version: Version, specifier: str) -> bool:
+    return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
 def known_in(rule: Rule, version: str) -> Iterator[KnownBroken]:
     """What is declared of a release."""
-    return (known for known in rule.known if _is_in(version, known.releases))
+    return (known for known in rule.known if _is_in(_compared(version), known.releases))
 
 
 def overall(releases: Sequence[ReleaseReport]) -> ExitCode:
@@ -310,8 +316,9 @@ def overall(releases: Sequence[ReleaseReport]) -> ExitCode:
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> ExitCode:
-    """Failed if a guard that counts does not hold, inconclusive if one cannot be told."""
+    """Failed if a guard that counts does not hold, inconclusive if one cannot be told, or none is expected."""
     states = {verdict.state for verdict in verdicts if verdict.counts}
     if states & {State.BROKEN, State.ABSENT}:
         return ExitCode.FAILED
-    return ExitCode.INCONCLUSIVE if State.CANNOT_TELL in states or not verdicts else ExitCode.OK
+    is_known = any(verdict.is_expected for verdict in verdicts) and State.CANNOT_TELL not in states
+    return ExitCode.OK if is_known else ExitCode.INCONCLUSIVE

@@ -179,7 +179,7 @@ def _release(
                 else:
                     verdict = _checked(rule, tree, executors[package, row], request, seed)
                 # Of a release that nobody has seen, nobody can say what it need not have.
-                told.append(count(rule, verdict, name, request.today) if known else verdict)
+                told.append(count(rule, verdict, name, request.today, is_installed=not version) if known else verdict)
                 if progress is not None:
                     progress.checked(rule.name)
         return told

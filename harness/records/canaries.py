@@ -188,6 +188,11 @@ class Verdict:
     """What is declared, expired or mended."""
     duration_s: float = 0.0
 
+    @property
+    def is_expected(self) -> bool:
+        """Whether the release should have the guard, be it declared as broken."""
+        return self.counts or bool(self.declared)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:

@@ -254,6 +254,29 @@ def test_what_is_declared_are_calls(wrong: tuple[str, ...], counts: bool, note: 
 
 
 @pytest.mark.parametrize(
+    ("version", "is_installed", "counts"),
+    [
+        ("0", True, True),
+        ("0.0.0", True, True),
+        ("0.0.0", False, True),
+        ("1.9.dev0", True, True),
+        ("1.9+g3f2a", True, True),
+        ("1.9.dev0", False, False),
+        ("1.9", True, False),
+        ("1.9rc1", True, False),
+        ("2.0", True, True),
+    ],
+)
+def test_what_is_built_of_a_checkout_is_newer_than_all(version: str, is_installed: bool, counts: bool) -> None:
+    """Its version does not say what is in it: neither that a guard need not be there yet, nor that it is declared."""
+    broken = verdict(State.BROKEN)
+    assert counts is count(rule(expected=">=2"), broken, version, TODAY, is_installed=is_installed).counts
+    past = rule(known=(replace(KNOWN, releases="<2"),))
+    wrong = replace(broken, wrong=asked_and_wrong("deep"))
+    assert counts is count(past, wrong, version, TODAY, is_installed=is_installed).counts
+
+
+@pytest.mark.parametrize(
     ("states", "code"),
     [
         ([State.HELD, State.MOVED, State.CHANGED], ExitCode.OK),
@@ -268,7 +291,9 @@ def test_exit_codes(states: list[State], code: ExitCode) -> None:
     """The gravest that counts; nothing looked at is nothing held."""
     assert code is exit_code([verdict(state) for state in states])
     uncounted = [replace(verdict(state), counts=False) for state in states]
-    assert (ExitCode.OK if states else ExitCode.INCONCLUSIVE) is exit_code(uncounted)
+    assert ExitCode.INCONCLUSIVE is exit_code(uncounted), "no guard is expected: nothing is known"
+    declared = [replace(each, declared="known") for each in uncounted]
+    assert (ExitCode.OK if states else ExitCode.INCONCLUSIVE) is exit_code(declared)
 
 
 @pytest.mark.parametrize(

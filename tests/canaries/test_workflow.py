@@ -77,3 +77,20 @@ def test_a_release_that_cannot_be_read_is_one_of_a_timeline(
     assert ("1.1", ExitCode.INCONCLUSIVE) == (broken.version, broken.exit_code)
     assert "guarded-1.1.whl: is encrypted" in broken.verdicts[0].why
     assert ExitCode.OK == report.exit_code
+
+
+@pytest.mark.parametrize(
+    ("version", "code"),
+    [
+        ("2.0", ExitCode.FAILED),
+        ("1.0", ExitCode.INCONCLUSIVE),
+        ("0.0.0", ExitCode.FAILED),
+        ("1.0+local", ExitCode.FAILED),
+    ],
+)
+def test_a_package_without_its_guards_is_never_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, code: ExitCode
+) -> None:
+    """Where they are expected they are gone; where they are not, nothing is known."""
+    monkeypatch.setattr(sources, "installed", lambda *_: tree("", version))
+    assert code == look(tmp_path, [rule(expected=">=2.0")]).exit_code
