@@ -22,7 +22,7 @@ from harness.canaries.checking import Executor, check
 from harness.canaries.executors import Impossible, Key, executors_of, unpacked
 from harness.canaries.judging import count, exit_code, one_line, overall
 from harness.canaries.remembering import Remembering
-from harness.canaries.rules import rows_of
+from harness.canaries.rules import check_rows, rows_of
 from harness.canaries.timeline import changes
 from harness.canaries.trees import Tree
 from harness.cells.many import build_all, resolve_all
@@ -78,6 +78,7 @@ def run_canaries(
 ) -> CanaryReport:
     """Every guard of the packages that are asked for, in each of the releases."""
     started, clock = datetime.now(UTC), time.perf_counter()
+    check_rows(rules, matrix)
     chosen = _chosen(request, rules)
     if request.path is not None:
         for each in chosen.values():

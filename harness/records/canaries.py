@@ -36,7 +36,8 @@ class Call:
     """One execution of a guard, and what must come of it. The process that executes it knows `call` alone.
 
     `returns` is compared as JSON: "$E" is what was drawn for E, "_" fits anything. `raises` is the name of the
-    exception's class, or of one that it is of. `equals` is computed here, and compared number by number.
+    exception's class, or of the one of Python's own that the package made it of; "KeyError | ValueError" is either.
+    `equals` is computed here, and compared number by number.
     """
 
     name: str
