@@ -17,6 +17,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from packaging.utils import canonicalize_name
+
 from harness.canaries import sources
 from harness.canaries.checking import Executor, check
 from harness.canaries.executors import Impossible, Key, executors_of, unpacked
@@ -110,9 +112,10 @@ def run_canaries(
 
 
 def _chosen(request: CanaryRequest, rules: Rules) -> dict[str, tuple[Rule, ...]]:
-    if unknown := [package for package in request.packages if package not in rules]:
+    named = {canonicalize_name(package): package for package in rules}
+    if unknown := [package for package in request.packages if canonicalize_name(package) not in named]:
         raise UsageError("no canaries watch it", where=unknown[0], expected=f"one of {', '.join(sorted(rules))}")
-    packages = request.packages or tuple(rules)
+    packages = [named[canonicalize_name(package)] for package in request.packages] or tuple(rules)
     matches = parse(request.expression)
     chosen = {
         package: tuple(rule for rule in rules[package] if matches(f"{rule.name}@{package}")) for package in packages

@@ -44,6 +44,17 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tree | Exception]:
     return releases
 
 
+@pytest.mark.parametrize("names", [("guarded_more",), ("guarded-more",), ("Guarded.More", "guarded_more")])
+def test_a_package_has_all_the_names_that_a_registry_knows(
+    tmp_path: Path, registry: dict[str, Tree | Exception], names: tuple[str, ...]
+) -> None:
+    """It is looked at once, under the name of its rules."""
+    registry["1.0"] = tree(GUARD)
+    request = CanaryRequest(out=tmp_path, packages=names, version="1.0", seed="s", today=TODAY, command="")
+    report = run_canaries(request, {"guarded_more": (rule(),), "other": (rule(),)}, MATRIX)
+    assert ["guarded_more"] == [release.package for release in report.releases]
+
+
 def test_what_fails_for_one_guard_is_told_of_it(
     tmp_path: Path, registry: dict[str, Tree | Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
