@@ -290,10 +290,10 @@ def _short(value: Any) -> str:
     return one_line(value if isinstance(value, str) else _REPR.repr(value))
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, most: int = MAX_SHOWN) -> str:
     """A text of anybody, as far as it is told."""
     line = " ".join(text.split())
-    return line if len(line) <= MAX_SHOWN else f"{line[: MAX_SHOWN - 1]}…"
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 # --- What counts.

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -35,6 +35,8 @@ from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport
 from harness.records.cases import Matrix
 from harness.runs.selection import parse
 
+MAX_TOLD = 1000
+"""Of a sentence about a guard, in which there may be names from its source."""
 Rules = Mapping[str, tuple[Rule, ...]]
 
 
@@ -207,7 +209,9 @@ def _release(
 def _checked(rule: Rule, tree: Tree, executor: Executor, request: CanaryRequest, seed: str) -> Verdict:
     """What is said of a guard. What nobody thought of is told of it alone: others hold or do not all the same."""
     try:
-        return check(rule, tree, executor, lambda each: unpacked(each, request.out / "sources" / "unpacked"), seed)
+        made = check(rule, tree, executor, lambda each: unpacked(each, request.out / "sources" / "unpacked"), seed)
+        looked_at = tuple(one_line(each, MAX_TOLD) for each in made.looked_at)
+        return replace(made, why=one_line(made.why, MAX_TOLD), looked_at=looked_at)
     except Exception as error:  # noqa: BLE001 - a release is whatever somebody made it
         return _untold(rule, f"it could not be checked: {type(error).__name__}: {error}")
 

@@ -76,6 +76,16 @@ def test_what_fails_for_one_guard_is_told_of_it(
     assert ExitCode.INCONCLUSIVE == report.exit_code
 
 
+def test_what_is_told_of_a_guard_is_short(tmp_path: Path, registry: dict[str, Tree | Exception]) -> None:
+    """However much its source says."""
+    more = ", ".join(f"{'a' * 200}{number}=None" for number in range(2000))
+    registry["1.0"] = tree(GUARD.replace("(stats, fallback)", f"(stats, fallback, {more})"))
+    [verdict] = look(tmp_path, [rule(parameters=("another",))], version="1.0").releases[0].verdicts
+    assert State.HELD is verdict.state
+    assert "its parameters are stats, fallback, aaa" in verdict.why
+    assert len(repr(verdict)) < 3000
+
+
 def test_a_release_that_cannot_be_read_is_one_of_a_timeline(
     tmp_path: Path, registry: dict[str, Tree | Exception]
 ) -> None:
