@@ -104,7 +104,7 @@ def _executed(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol], executor: E
         "symbols": dict(program.symbols),
     }  # fmt: skip
     asked, outcome = _execute(rule, request, executor, seed, ())
-    state, why, wrong = judge(asked, outcome)
+    state, why, wrong = judge(asked, outcome, program.stand_ins)
     digest = "-".join(digest_of(symbol.node) for symbol in symbols.values())
     first = next(iter(symbols.values()))
     parameters = parameters_of(first.node)

@@ -12,27 +12,31 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from packaging.utils import canonicalize_name
+
 from harness.canaries import sources
 from harness.canaries.checking import Executor, check
 from harness.canaries.executors import Impossible, Key, executors_of, unpacked
-from harness.canaries.judging import count, exit_code, overall
+from harness.canaries.judging import count, exit_code, one_line, overall
 from harness.canaries.remembering import Remembering
-from harness.canaries.rules import rows_of
+from harness.canaries.rules import check_rows, rows_of
 from harness.canaries.timeline import changes
 from harness.canaries.trees import Tree
 from harness.cells.many import build_all, resolve_all
 from harness.cells.records import Progress as CellProgress
-from harness.errors import UsageError
+from harness.errors import ArtifactError, UsageError
 from harness.planning.matrix import select_cells
 from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport, Rule, State, Told, Verdict
 from harness.records.cases import Matrix
 from harness.runs.selection import parse
 
+MAX_TOLD = 1000
+"""Of a sentence about a guard, in which there may be names from its source."""
 Rules = Mapping[str, tuple[Rule, ...]]
 
 
@@ -78,6 +82,7 @@ def run_canaries(
 ) -> CanaryReport:
     """Every guard of the packages that are asked for, in each of the releases."""
     started, clock = datetime.now(UTC), time.perf_counter()
+    check_rows(rules, matrix)
     chosen = _chosen(request, rules)
     if request.path is not None:
         for each in chosen.values():
@@ -109,9 +114,10 @@ def run_canaries(
 
 
 def _chosen(request: CanaryRequest, rules: Rules) -> dict[str, tuple[Rule, ...]]:
-    if unknown := [package for package in request.packages if package not in rules]:
+    named = {canonicalize_name(package): package for package in rules}
+    if unknown := [package for package in request.packages if canonicalize_name(package) not in named]:
         raise UsageError("no canaries watch it", where=unknown[0], expected=f"one of {', '.join(sorted(rules))}")
-    packages = request.packages or tuple(rules)
+    packages = [named[canonicalize_name(package)] for package in request.packages] or tuple(rules)
     matches = parse(request.expression)
     chosen = {
         package: tuple(rule for rule in rules[package] if matches(f"{rule.name}@{package}")) for package in packages
@@ -162,7 +168,7 @@ def _release(
     for source in dict.fromkeys(rule.source for rule in rules):
         try:
             trees[source] = _tree(package, version, source, roots, request, releases)
-        except sources.Unreachable as error:
+        except (sources.Unreachable, ArtifactError) as error:
             trees[source] = str(error)
     known = [tree for tree in trees.values() if isinstance(tree, Tree)]
     name = known[0].version if known else version.partition("?")[0] or "?"
@@ -175,14 +181,11 @@ def _release(
             if rule.row == row:
                 tree = trees[rule.source]
                 if isinstance(tree, str):
-                    verdict = Verdict(rule=rule.name, state=State.CANNOT_TELL, counts=True, why=tree, looked_at=())
+                    verdict = _untold(rule, tree)
                 else:
-                    executor = executors[package, row]
-                    verdict = check(
-                        rule, tree, executor, lambda each: unpacked(each, request.out / "sources" / "unpacked"), seed
-                    )
+                    verdict = _checked(rule, tree, executors[package, row], request, seed)
                 # Of a release that nobody has seen, nobody can say what it need not have.
-                told.append(count(rule, verdict, name, request.today) if known else verdict)
+                told.append(count(rule, verdict, name, request.today, is_installed=not version) if known else verdict)
                 if progress is not None:
                     progress.checked(rule.name)
         return told
@@ -201,6 +204,20 @@ def _release(
         duration_s=time.perf_counter() - clock,
         rerun=_rerun(package, version, request, seed),
     )
+
+
+def _checked(rule: Rule, tree: Tree, executor: Executor, request: CanaryRequest, seed: str) -> Verdict:
+    """What is said of a guard. What nobody thought of is told of it alone: others hold or do not all the same."""
+    try:
+        made = check(rule, tree, executor, lambda each: unpacked(each, request.out / "sources" / "unpacked"), seed)
+        looked_at = tuple(one_line(each, MAX_TOLD) for each in made.looked_at)
+        return replace(made, why=one_line(made.why, MAX_TOLD), looked_at=looked_at)
+    except Exception as error:  # noqa: BLE001 - a release is whatever somebody made it
+        return _untold(rule, f"it could not be checked: {type(error).__name__}: {error}")
+
+
+def _untold(rule: Rule, why: str) -> Verdict:
+    return Verdict(rule=rule.name, state=State.CANNOT_TELL, counts=True, why=one_line(why), looked_at=())
 
 
 def _tree(

@@ -36,7 +36,8 @@ class Call:
     """One execution of a guard, and what must come of it. The process that executes it knows `call` alone.
 
     `returns` is compared as JSON: "$E" is what was drawn for E, "_" fits anything. `raises` is the name of the
-    exception's class, or of one that it is of. `equals` is computed here, and compared number by number.
+    exception's class, or of the one of Python's own that the package made it of; "KeyError | ValueError" is either.
+    `equals` is computed here, and compared number by number.
     """
 
     name: str
@@ -83,10 +84,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownBroken:
-    """A guard that is known not to hold: shown, and not counted until `expires` or until it holds."""
+    """Calls of a guard that are known to go wrong: shown, and not counted until `expires` or until it holds.
+
+    That another call goes wrong, or that the guard is gone, is another break, and counts.
+    """
 
     releases: str
     """A PEP 440 specifier."""
+    calls: tuple[str, ...]
+    """By name."""
     reason: str
     thread: str
     expires: str
@@ -182,6 +188,11 @@ class Verdict:
     note: str = ""
     """What is declared, expired or mended."""
     duration_s: float = 0.0
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether the release should have the guard, be it declared as broken."""
+        return self.counts or bool(self.declared)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

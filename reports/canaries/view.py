@@ -149,14 +149,17 @@ def subject(report: CanaryReport) -> str:
 
 def headline(report: CanaryReport) -> str:
     """The numbers in one sentence. What is not expected in a release and not there is not among them."""
-    found = packages(report)
-    num_held, num_expected, num_known = _share(verdicts_of(report))
-    in_all = ""
+    found, verdicts = packages(report), verdicts_of(report)
+    num_held, num_expected, num_known = _share(verdicts)
+    place = in_all = ""
     if len(found) == 1 and not found[0].is_single:
-        in_all = f"; {num_held} of {num_expected} in all of them"
-        num_held, num_expected, num_known = _share(found[0].releases[-1].verdicts)
+        place, in_all = " in the newest", f"; {num_held} of {num_expected} in all of them"
+        verdicts = found[0].releases[-1].verdicts
+        num_held, num_expected, num_known = _share(verdicts)
+    if not any(verdict.is_expected for verdict in verdicts):
+        return f"{subject(report)}: no guard is expected{place}{in_all}"
     holding = "holds" if num_held == 1 else "hold"
-    said = f"{num_held} of {counted(num_expected, 'guard')} {holding}{' in the newest' if in_all else ''}"
+    said = f"{num_held} of {counted(num_expected, 'guard')} {holding}{place}"
     known = f", {num_known} known to be broken" if num_known else ""
     return f"{subject(report)}: {said}{known}{in_all}"
 
@@ -174,6 +177,8 @@ def next_step(report: CanaryReport) -> str:
         )
     if not newest or any(verdict.state is State.CANNOT_TELL for verdict in counting):
         return "Mend what kept guards from being executed, and run it again: nothing is known of them."
+    if not all(any(verdict.is_expected for verdict in package.releases[-1].verdicts) for package in packages(report)):
+        return "Look at a release that must have the guards: none of them is expected, and so nothing is known."
     if any(verdict.declared == "mended" for verdict in newest):
         return "Take away the declarations of what is mended."
     if any(verdict.state is State.MOVED for verdict in newest):

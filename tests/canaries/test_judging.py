@@ -11,7 +11,7 @@ import pytest
 
 from harness.canaries.judging import Asked, count, exit_code, judge, overall
 from harness.errors import ExitCode
-from harness.records.canaries import Call, Equals, KnownBroken, ReleaseReport, State, Verdict
+from harness.records.canaries import Call, Equals, KnownBroken, ReleaseReport, State, Verdict, Wrong
 from harness.sandbox.client import Outcome
 from tests.canaries.making import rule
 
@@ -37,6 +37,14 @@ def raising(*kinds: str) -> dict[str, Any]:
     return {"raises": {"kinds": list(kinds), "message": "no"}, "stand_ins": []}
 
 
+def nested(depth: int) -> list[Any]:
+    """Lists in lists."""
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
 def call(**what: Any) -> Call:
     """A call of which `what` must come."""
     return Call(name="a call", call="guard()", **what)
@@ -58,11 +66,21 @@ def call(**what: Any) -> Call:
         ({"returns": "$E"}, raising("ValueError"), State.BROKEN),
         ({"raises": "RuntimeError"}, raising("OurError", "RuntimeError", "Exception"), State.HELD),
         ({"raises": "RuntimeError"}, raising("KeyError", "Exception"), State.BROKEN),
+        ({"raises": "RuntimeError"}, raising("RecursionError", "RuntimeError", "Exception"), State.BROKEN),
+        ({"raises": "RuntimeError"}, raising("NotImplementedError", "RuntimeError", "Exception"), State.BROKEN),
+        ({"raises": "RuntimeError"}, raising("Ours", "RecursionError", "RuntimeError", "Exception"), State.BROKEN),
+        ({"raises": "ImportError"}, raising("ModuleNotFoundError", "ImportError", "Exception"), State.BROKEN),
+        ({"raises": "Exception"}, raising("KeyError", "LookupError", "Exception"), State.BROKEN),
+        ({"raises": "OurError"}, raising("Finer", "OurError", "RuntimeError", "Exception"), State.HELD),
+        ({"raises": "KeyError | ValueError"}, raising("ValueError", "Exception"), State.HELD),
+        ({"raises": "KeyError | ValueError"}, raising("LookupError", "Exception"), State.BROKEN),
         ({"raises": "RuntimeError"}, returning("RuntimeError"), State.BROKEN),
         ({"returns": "$E"}, "2", State.BROKEN),
         ({"returns": "$E"}, {}, State.BROKEN),
         ({"returns": None}, returning(None), State.HELD),
         ({"returns": None}, returning(False), State.BROKEN),
+        ({"returns": 1}, returning(nested(900)), State.BROKEN),
+        ({"returns": 1}, raising(), State.BROKEN),
     ],
 )
 def test_an_answer_must_fit(what: dict[str, Any], result: Any, state: State) -> None:
@@ -118,7 +136,8 @@ def test_a_wrong_array_is_told_by_its_first_number() -> None:
         (Outcome(how="answered", value={"results": ["held", "held"]}), State.BROKEN, "not what was asked"),
         (Outcome(how="answered", value={"failed": {"kinds": ["Absent"], "message": "none"}}), State.ABSENT, "none"),
         (Outcome(how="answered", value={"failed": {"kinds": ["E"], "message": "x"}}), State.CANNOT_TELL, "loaded"),
-        (Outcome(how="answered", value={"failed": "held"}), State.CANNOT_TELL, "loaded"),
+        (Outcome(how="answered", value={"failed": {"kinds": [], "message": "x"}}), State.CANNOT_TELL, "BaseException"),
+        (Outcome(how="answered", value={"failed": "held"}), State.BROKEN, "not what was asked"),
     ],
 )  # fmt: skip
 def test_what_is_no_answer_never_holds(outcome: Outcome, state: State, words: str) -> None:
@@ -128,10 +147,62 @@ def test_what_is_no_answer_never_holds(outcome: Outcome, state: State, words: st
     assert words in why
 
 
-def test_what_needs_a_stand_in_cannot_be_told() -> None:
-    """If it is wrong: a right answer is right."""
-    assert State.CANNOT_TELL is judged(call(returns=1), returning(2, stand_ins=["torch.ones"]))
-    assert State.HELD is judged(call(returns=2), returning(2, stand_ins=["torch.ones"]))
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({"failed": {"kinds": 5, "message": ""}}, id="kinds are a number"),
+        pytest.param({"failed": {"kinds": {"a": 1}, "message": ""}}, id="kinds are a table"),
+        pytest.param({"failed": {"kinds": [["E"]], "message": ""}}, id="a kind is a list"),
+        pytest.param({"failed": {"kinds": ["E"], "message": 5}}, id="a message is a number"),
+        pytest.param({"results": [{"raises": {"kinds": 5, "message": ""}, "stand_ins": []}]}, id="raised number"),
+        pytest.param({"results": [{"raises": {"kinds": {}, "message": ""}, "stand_ins": []}]}, id="raised table"),
+        pytest.param({"results": [{"raises": "E", "stand_ins": []}]}, id="raised text"),
+        pytest.param({"results": [{"returns": 2, "stand_ins": 5}]}, id="stand-ins are a number"),
+        pytest.param({"results": [{"returns": 2, "stand_ins": [{}]}]}, id="a stand-in is a table"),
+        pytest.param({"results": [{"returns": 1}]}, id="no stand-ins are told"),
+        pytest.param({"results": [{"returns": 1, "raises": None, "stand_ins": []}]}, id="both"),
+        pytest.param({"results": {"returns": 1}}, id="results are a table"),
+    ],
+)
+def test_what_the_process_apart_did_not_say_is_broken(value: Any) -> None:
+    """Upstream's code can write to where answers are read; nothing of it ends the report."""
+    asked = [Asked(call=call(returns=1), given=GIVEN)]
+    assert State.BROKEN is judge(asked, Outcome(how="answered", value=value), ("torch",))[0]
+
+
+def test_what_is_kept_of_an_answer_is_short() -> None:
+    """However long names and messages are."""
+    long = "K" * 10**6
+    raised = {"kinds": [long] * 10**3, "message": long}
+    for value in (
+        {"failed": raised},
+        {"failed": {"kinds": [long, "Absent"], "message": long}},
+        {"results": [{"raises": raised, "stand_ins": [f"torch.{long}"] * 10**3}]},
+        {"results": [{"returns": long, "stand_ins": [f"torch.{long}{number}" for number in range(10**3)]}]},
+    ):
+        asked = [Asked(call=call(returns=1), given=GIVEN)]
+        assert len(repr(judge(asked, Outcome(how="answered", value=value), ("torch",)))) < 2000
+
+
+@pytest.mark.parametrize(
+    ("results", "state"),
+    [
+        ([returning(2, stand_ins=["torch.ones"])], State.CANNOT_TELL),
+        ([returning(2, stand_ins=["torch"])], State.CANNOT_TELL),
+        ([returning(1, stand_ins=["torch.ones"])], State.HELD),
+        ([returning(2, stand_ins=["torch.ones"]), returning(2)], State.BROKEN),
+        ([returning(1, stand_ins=["torch.ones"]), returning(2)], State.BROKEN),
+        ([returning(2, stand_ins=["torch.ones"]), returning(2, stand_ins=["torch.nn.x"])], State.CANNOT_TELL),
+        ([returning(2, stand_ins=["torchvision.ones"])], State.BROKEN),
+        ([returning(2, stand_ins=["json"])], State.BROKEN),
+    ],
+)
+def test_a_stand_in_excuses_the_call_that_made_use_of_it(results: list[Any], state: State) -> None:
+    """If it is wrong, for a right answer is right; and if what was made use of is not to be had."""
+    asked = [Asked(call=call(returns=1), given=GIVEN) for _ in results]
+    got, why, _ = judge(asked, Outcome(how="answered", value={"results": results}), ("torch",))
+    assert state is got
+    assert ("it needs torch" in why) is (state is State.CANNOT_TELL)
 
 
 def verdict(state: State) -> Verdict:
@@ -139,7 +210,9 @@ def verdict(state: State) -> Verdict:
     return Verdict(rule="count", state=state, counts=True, why="", looked_at=())
 
 
-KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://example.org/2", expires="2026-12-31")
+KNOWN = KnownBroken(
+    releases="<=2", calls=("deep",), reason="never mended", thread="https://example.org/2", expires="2026-12-31"
+)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +220,7 @@ KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://examp
     [
         (State.BROKEN, "3", TODAY, True, ""),
         (State.BROKEN, "2", TODAY, False, "known: never mended"),
-        (State.ABSENT, "2", TODAY, False, "known: never mended"),
+        (State.ABSENT, "2", TODAY, True, "never mended; that it is gone is not"),
         (State.CANNOT_TELL, "2", TODAY, True, ""),
         (State.HELD, "2", TODAY, True, "mended: declared as broken in <=2"),
         (State.BROKEN, "2", date(2027, 1, 1), True, "expired on 2026-12-31"),
@@ -159,9 +232,56 @@ KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://examp
 def test_what_counts(state: State, version: str, today: date, counts: bool, note: str) -> None:
     """Not what is not expected yet, nor what is declared, as long as it is; what nobody can compare is the newest."""
     declared = rule(expected=">=1", known=(KNOWN,))
-    counted = count(declared, verdict(state), version, today)
+    wrong = asked_and_wrong("deep") if state is State.BROKEN else ()
+    counted = count(declared, replace(verdict(state), wrong=wrong), version, today)
     assert counts is counted.counts
     assert note in counted.note
+
+
+def asked_and_wrong(*names: str) -> tuple[Wrong, ...]:
+    """Calls of the rule that went wrong."""
+    asked = [Asked(call=each, given={"E": 5, "other": 7}) for each in rule().calls if each.name in names]
+    answered = {"results": [returning("wrong") for _ in asked]}
+    return judge(asked, Outcome(how="answered", value=answered))[2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "counts", "note"),
+    [
+        (("deep",), False, "known: never mended"),
+        (("deep", "nowhere"), True, "that other calls go wrong is not, such as nowhere: count("),
+        (("nowhere",), True, "that other calls go wrong is not"),
+        ((), True, "that nothing was answered is not"),
+    ],
+)
+def test_what_is_declared_are_calls(wrong: tuple[str, ...], counts: bool, note: str) -> None:
+    """Whatever else goes wrong is another break."""
+    counted = count(rule(known=(KNOWN,)), replace(verdict(State.BROKEN), wrong=asked_and_wrong(*wrong)), "2", TODAY)
+    assert (counts, "" if counts else "known") == (counted.counts, counted.declared)
+    assert note in counted.note
+
+
+@pytest.mark.parametrize(
+    ("version", "is_installed", "counts"),
+    [
+        ("0", True, True),
+        ("0.0.0", True, True),
+        ("0.0.0", False, True),
+        ("1.9.dev0", True, True),
+        ("1.9+g3f2a", True, True),
+        ("1.9.dev0", False, False),
+        ("1.9", True, False),
+        ("1.9rc1", True, False),
+        ("2.0", True, True),
+    ],
+)
+def test_what_is_built_of_a_checkout_is_newer_than_all(version: str, is_installed: bool, counts: bool) -> None:
+    """Its version does not say what is in it: neither that a guard need not be there yet, nor that it is declared."""
+    broken = verdict(State.BROKEN)
+    assert counts is count(rule(expected=">=2"), broken, version, TODAY, is_installed=is_installed).counts
+    past = rule(known=(replace(KNOWN, releases="<2"),))
+    wrong = replace(broken, wrong=asked_and_wrong("deep"))
+    assert counts is count(past, wrong, version, TODAY, is_installed=is_installed).counts
 
 
 @pytest.mark.parametrize(
@@ -179,7 +299,9 @@ def test_exit_codes(states: list[State], code: ExitCode) -> None:
     """The gravest that counts; nothing looked at is nothing held."""
     assert code is exit_code([verdict(state) for state in states])
     uncounted = [replace(verdict(state), counts=False) for state in states]
-    assert (ExitCode.OK if states else ExitCode.INCONCLUSIVE) is exit_code(uncounted)
+    assert ExitCode.INCONCLUSIVE is exit_code(uncounted), "no guard is expected: nothing is known"
+    declared = [replace(each, declared="known") for each in uncounted]
+    assert (ExitCode.OK if states else ExitCode.INCONCLUSIVE) is exit_code(declared)
 
 
 @pytest.mark.parametrize(

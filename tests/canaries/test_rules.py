@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from harness.canaries.rules import load_rules
+from harness.canaries.rules import CANARIES, check_rows, load_rules
 from harness.errors import CaseError
+from harness.planning.matrix import load_matrix
 
 RULE = """
 [[rules]]
@@ -21,12 +23,26 @@ given = { E = [2, 9], A = { normal = ["E", "3"] } }
 calls = [{ name = "one", call = "count(E)", returns = "$E" }, { name = "none", call = "count(None)", returns = 0 }]
 bad = [{ name = "none", source = "def count(x): return 0" }]
 """
+KNOWN = """
+known = [{ releases = "<2", calls = ["one"], reason = "a", thread = "b", expires = "2027-01-01" }]
+"""
+EQUALS = 'equals = { what = "given", of = ["A"], within = 1e-5 }'
 
 
 def load(tmp_path: Path, text: str, name: str = "guarded.toml") -> None:
     """Of one file."""
     (tmp_path / name).write_text(f'package = "guarded"\n{text}', encoding="utf-8")
-    load_rules(tmp_path)
+    load_rules(tmp_path, today=date(2026, 11, 1))
+
+
+def answers(one: str, other: str) -> str:
+    """The rule, of whose calls these must come."""
+    return RULE.replace('returns = "$E"', one).replace("returns = 0", other)
+
+
+def edited(edit: str) -> str:
+    """The rule, with a bad example that is an edit."""
+    return RULE.replace('source = "def count(x): return 0"', f"edits = [{{ {edit} }}]") + '\nof_release = "1"\n'
 
 
 def test_ours_are_loaded() -> None:
@@ -36,9 +52,32 @@ def test_ours_are_loaded() -> None:
     assert all(rules.values())
 
 
-def test_a_rule_is_a_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        RULE,
+        RULE + KNOWN,
+        RULE.replace('returns = "$E"', EQUALS),
+        answers('raises = "KeyError"', 'raises = "ValueError"'),
+        answers("returns = { a = 1 }", "returns = { a = 2, b = 1 }"),
+        answers('returns = ["_", 1]', 'returns = ["_", 2]'),
+        RULE.replace('">=1"', '">1,<1.1"'),
+        RULE.replace('">=1"', '"==1.*,!=1.2"'),
+        edited('find = "a", put = "b"'),
+    ],
+)
+def test_a_rule_is_a_table(tmp_path: Path, text: str) -> None:
     """As it stands here."""
-    load(tmp_path, RULE)
+    load(tmp_path, text)
+
+
+def test_a_row_that_a_rule_names_is_in_the_matrix(tmp_path: Path) -> None:
+    """And those that ours name are."""
+    matrix = load_matrix(CANARIES.parent / "matrix.toml")
+    check_rows(load_rules(), matrix)
+    (tmp_path / "guarded.toml").write_text(f'package = "guarded"\n{RULE}\nrow = "r99"\n', encoding="utf-8")
+    with pytest.raises(CaseError, match=r"guarded\.toml: count: .*no such row.*r1.*got r99"):
+        check_rows(load_rules(tmp_path), matrix)
 
 
 @pytest.mark.parametrize(
@@ -65,17 +104,52 @@ def test_a_rule_is_a_table(tmp_path: Path) -> None:
         (RULE + '\nuses = ["missing"]\n', "no such setup"),
         (RULE + '\nlike = "missing"\n', "no such template"),
         (RULE.replace("[2, 9]", '"r * 2"'), "no expression"),
-        (RULE + '\nknown = [{ releases = "<2", reason = "a", thread = "b", expires = "soon" }]\n', "no date"),
-        (RULE + "\nexpcted = 1\n", "expcted"),
-        ("rules = []", ""),
+        (RULE + KNOWN.replace("2027-01-01", "soon"), "no date"),
+        (RULE + KNOWN.replace('["one"]', "[]"), "declares no calls"),
+        (RULE + KNOWN.replace('["one"]', '["one", "two"]'), "no such call; expected one of one, none; got two"),
+        (RULE + "\nexpcted = 1\n", "count: unknown key 'expcted'"),
+        ("rules = []", "holds no rules"),
+        ("rules = 3", "rules are no tables"),
+        ("rules = [3]", "rules are no tables"),
+        ('templates = "x"\n' + RULE, "templates are no tables"),
+        ("templates = { x = 3 }\n" + RULE, "templates are no tables"),
+        (RULE + "\nlike = []\n", "no such template"),
+        (RULE + "\ntimes = 0\n", "times is out of range; expected 1 to 100; got 0"),
+        (RULE + "\ntimes = -1\n", "times is out of range"),
+        (RULE + "\ntimes = 101\n", "times is out of range"),
+        (RULE + "\ntime_s = 0.0\n", "time_s is out of range; expected above 0, and at most 600; got 0.0"),
+        (RULE + "\ntime_s = 601\n", "time_s is out of range"),
+        (RULE.replace('returns = "$E"', EQUALS.replace("1e-5", "1e9")), "within is out of range"),
+        (RULE.replace('returns = "$E"', EQUALS.replace("1e-5", "0.0")), "within is out of range"),
+        (RULE.replace('returns = "$E"', EQUALS.replace('"A"', '"A", "E"')), "cannot be computed"),
+        (RULE.replace('"$E"', '"$Q"'), "nobody draws it; expected one of E, A; got $Q"),
+        (RULE.replace('"$E"', '[1, { a = "$Q" }]'), "nobody draws it; expected one of E, A; got $Q"),
+        (RULE.replace("count(E)", "count(E"), "one: is no Python"),
+        (RULE + '\nsetup = "def f(:"\n', "setup: is no Python"),
+        (RULE + '\nbefore = ["a = 1", "import"]\n', "before: is no Python"),
+        (RULE.replace(', returns = "$E"', ""), "one: says nothing of what must come of it"),
+        (RULE.replace("returns = 0", 'returns = "_"'), "who always gives it passes"),
+        (answers("returns = { a = 1 }", "returns = { b = 1 }"), "who always gives it passes"),
+        (answers('returns = [1, "_"]', 'returns = ["_", 2]'), "who always gives it passes"),
+        (answers('raises = "KeyError | ValueError"', 'raises = "ValueError"'), "who always gives it passes"),
+        (answers('raises = "KeyError |"', "returns = 1"), "names no class"),
+        (RULE.replace('name = "none", call', 'name = "one", call'), "two calls of this name; got one"),
+        (RULE.replace('">=1"', '">=2,<1"'), "no release is meant"),
+        (RULE.replace('"guarded/saving.py"', '""'), "no path in a package"),
+        (RULE.replace('count = "count"', 'count = "/etc/saving.py:count"'), "no path in a package"),
+        (RULE.replace('count = "count"', 'count = "../saving.py:count"'), "no path in a package"),
+        (edited('find = "a", put = "a"'), "changes nothing"),
+        (edited('find = "", put = "a"'), "finds nothing"),
+        (edited('find = "a", put = "b", where = "/etc/a.py"'), "no path in a package"),
+        (RULE + KNOWN.replace('"<2"', '""'), "known says no releases"),
+        (RULE + KNOWN.replace('reason = "a"', 'reason = ""'), "known says no reason"),
+        (RULE + KNOWN.replace('thread = "b"', 'thread = ""'), "known says no thread"),
+        (RULE + KNOWN.replace("2027-01-01", "9999-12-31"), "expires in more than two years"),
         ("rules = [", "cannot be read"),
     ],
 )
 def test_a_rule_that_could_catch_nothing_is_refused(tmp_path: Path, text: str, words: str) -> None:
     """With its file, and what is wrong."""
-    if not words:
-        load(tmp_path, text)
-        return
     with pytest.raises(CaseError, match=r"guarded\.toml") as refused:
         load(tmp_path, text)
     assert words in str(refused.value)

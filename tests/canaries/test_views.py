@@ -15,7 +15,11 @@ from tests.reports.canaries.builders import release, report, verdict
 
 TODAY = date(2026, 11, 21)
 DECLARED = KnownBroken(
-    releases=">=2026.9", reason="uploads first", thread="https://example.org/thread", expires="2027-01-01"
+    releases=">=2026.9",
+    calls=("standard",),
+    reason="uploads first",
+    thread="https://example.org/thread",
+    expires="2027-01-01",
 )
 RULE = Rule(
     name="guard",
@@ -24,7 +28,7 @@ RULE = Rule(
     expected=">=2026.5.2",
     where="unsloth_zoo/saving_utils.py",
     symbols={"guard": "guard"},
-    calls=(Call(name="one", call="guard(1)", returns=1),),
+    calls=(Call(name="standard", call="layout((E * r, H), (2 * I, E * r), E, 2 * I, H)", returns=1),),
     bad=(Example(name="bad", source="def guard(n): return 0"),),
     known=(DECLARED,),
 )
@@ -35,7 +39,7 @@ PAST = replace(DECLARED, expires="2026-11-20")
     ("state", "version", "known", "declared", "counts", "tone"),
     [
         pytest.param(State.BROKEN, "2026.10.9", DECLARED, "known", False, "known", id="as declared"),
-        pytest.param(State.ABSENT, "2026.10.9", DECLARED, "known", False, "known", id="gone"),
+        pytest.param(State.ABSENT, "2026.10.9", DECLARED, "", True, "failed", id="gone"),
         pytest.param(State.HELD, "2026.10.9", DECLARED, "mended", True, "passed", id="mended"),
         pytest.param(State.BROKEN, "2026.10.9", PAST, "expired", True, "failed", id="expired"),
         pytest.param(State.CANNOT_TELL, "2026.10.9", DECLARED, "", True, "inconclusive", id="nobody can tell"),

@@ -52,7 +52,7 @@ def test_the_newest_release_holds(package: str, rule: Rule, looking: Looking) ->
         ("peft", "0.20.0", 0, {"unfused_adapter_of_a_regex": State.HELD,
                                "no_target_of_a_second_adapter_raises": State.BROKEN}),
         ("peft", "0.21.0", 0, {"no_target_of_a_second_adapter_raises": State.HELD}),
-        ("transformers", "4.57.6", 0, {"rope_theta_is_read_back": State.BROKEN, "fused_experts_compute": State.ABSENT}),
+        ("transformers", "4.57.6", 3, {"rope_theta_is_read_back": State.BROKEN, "fused_experts_compute": State.ABSENT}),
         ("transformers", "5.0.0", 0, {"rope_theta_is_read_back": State.CHANGED,
                                       "number_of_experts_has_two_names": State.BROKEN}),
         ("transformers", "5.5.0", 0, {"number_of_experts_has_two_names": State.CHANGED}),

@@ -39,9 +39,16 @@ def test_a_tone_is_the_states_but_for_what_is_declared_or_early(said: Verdict, t
             "3 releases of unsloth_zoo, 2026.5.1 to 2026.5.3: 1 of 3 guards holds in the newest; 5 of 8 in all of them",
         ),
         (REPORTS["packages"], "3 packages: 6 of 8 guards hold, 1 known to be broken"),
-        (REPORTS["empty"], "0 packages: 0 of 0 guards hold"),
+        (REPORTS["empty"], "0 packages: no guard is expected"),
+        (report(release(early("a"), early("b"))), "unsloth_zoo 2026.10.9: no guard is expected"),
+        (report(release(verdict("a", counts=False))), "unsloth_zoo 2026.10.9: no guard is expected"),
+        (
+            report(release(verdict("a"), version="2"), release(early("a"), version="3")),
+            "2 releases of unsloth_zoo, 2 to 3: no guard is expected in the newest; 1 of 1 in all of them",
+        ),
+        (report(release(known("a"))), "unsloth_zoo 2026.10.9: 0 of 1 guard hold, 1 known to be broken"),
     ],
-    ids=["good", "states", "timeline", "packages", "empty"],
+    ids=["good", "states", "timeline", "packages", "empty", "early", "early and held", "early at last", "known"],
 )
 def test_the_headline_has_the_numbers(shown: CanaryReport, headline: str) -> None:
     """Of what is expected; in a timeline first of the newest release."""
@@ -63,6 +70,8 @@ OLD = release(verdict("a", State.BROKEN), version="2026.1.1")
         (report(release(verdict("a", State.CHANGED))), "pin its digest"),
         (report(OLD, release(verdict("a"))), "older ones do not"),
         (report(GOOD), "Nothing to do."),
+        (report(release(early("a"))), "nothing is known"),
+        (report(GOOD, release(early("a"), package="peft")), "nothing is known"),
     ],
 )
 def test_the_next_step_is_of_the_newest_release(shown: CanaryReport, words: str) -> None:

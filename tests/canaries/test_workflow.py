@@ -1,0 +1,117 @@
+"""A whole look at releases: what ends one guard, or one release, does not end the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.canaries import sources, workflow
+from harness.canaries.rules import CANARIES
+from harness.canaries.trees import Tree
+from harness.canaries.workflow import CanaryRequest, run_canaries
+from harness.errors import ArtifactError, ExitCode
+from harness.planning.matrix import load_matrix
+from harness.records.canaries import CanaryReport, Rule, State
+from tests.canaries.making import GUARD, PACKAGE, rule, tree
+
+TODAY = date(2026, 11, 1)
+MATRIX = load_matrix(CANARIES.parent / "matrix.toml")
+
+
+def look(tmp_path: Path, rules: Sequence[Rule] = (rule(),), **asked: Any) -> CanaryReport:
+    """At releases of the package of ours."""
+    fields: dict[str, Any] = {"packages": (PACKAGE,), "seed": "s", "today": TODAY, "command": "", **asked}
+    return run_canaries(CanaryRequest(out=tmp_path / "out", **fields), {PACKAGE: tuple(rules)}, MATRIX)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tree | Exception]:
+    """Releases by version, or what comes of fetching them."""
+    releases: dict[str, Tree | Exception] = {}
+
+    def tree_of(_self: object, _package: str, version: str, _source: str) -> Tree:
+        found = releases[version]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(sources.Releases, "tree", tree_of)
+    monkeypatch.setattr(sources.Releases, "versions", lambda *_: list(releases))
+    return releases
+
+
+@pytest.mark.parametrize("names", [("guarded_more",), ("guarded-more",), ("Guarded.More", "guarded_more")])
+def test_a_package_has_all_the_names_that_a_registry_knows(
+    tmp_path: Path, registry: dict[str, Tree | Exception], names: tuple[str, ...]
+) -> None:
+    """It is looked at once, under the name of its rules."""
+    registry["1.0"] = tree(GUARD)
+    request = CanaryRequest(out=tmp_path, packages=names, version="1.0", seed="s", today=TODAY, command="")
+    report = run_canaries(request, {"guarded_more": (rule(),), "other": (rule(),)}, MATRIX)
+    assert ["guarded_more"] == [release.package for release in report.releases]
+
+
+def test_what_fails_for_one_guard_is_told_of_it(
+    tmp_path: Path, registry: dict[str, Tree | Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are looked at, and the report is made."""
+    registry["1.0"] = tree(GUARD)
+    really = workflow.check
+
+    def check(each: Rule, *arguments: Any) -> Any:
+        if each.name == "strange":
+            raise TypeError("nobody thought of it\n" * 100)
+        return really(each, *arguments)
+
+    monkeypatch.setattr(workflow, "check", check)
+    report = look(tmp_path, [rule(), rule(name="strange")], version="1.0")
+    held, strange = report.releases[0].verdicts
+    assert (State.HELD, State.CANNOT_TELL) == (held.state, strange.state)
+    assert "TypeError: nobody thought of it" in strange.why
+    assert len(strange.why) < 300
+    assert ExitCode.INCONCLUSIVE == report.exit_code
+
+
+def test_what_is_told_of_a_guard_is_short(tmp_path: Path, registry: dict[str, Tree | Exception]) -> None:
+    """However much its source says."""
+    more = ", ".join(f"{'a' * 200}{number}=None" for number in range(2000))
+    registry["1.0"] = tree(GUARD.replace("(stats, fallback)", f"(stats, fallback, {more})"))
+    [verdict] = look(tmp_path, [rule(parameters=("another",))], version="1.0").releases[0].verdicts
+    assert State.HELD is verdict.state
+    assert "its parameters are stats, fallback, aaa" in verdict.why
+    assert len(repr(verdict)) < 3000
+
+
+def test_a_release_that_cannot_be_read_is_one_of_a_timeline(
+    tmp_path: Path, registry: dict[str, Tree | Exception]
+) -> None:
+    """Of its guards nobody can tell; those of the others are looked at."""
+    registry |= {"1.0": tree(), "1.1": ArtifactError("is encrypted", where="guarded-1.1.whl"), "1.2": tree()}
+    report = look(tmp_path, since="1.0")
+    states = [release.verdicts[0].state for release in report.releases]
+    assert [State.HELD, State.CANNOT_TELL, State.HELD] == states
+    broken = report.releases[1]
+    assert ("1.1", ExitCode.INCONCLUSIVE) == (broken.version, broken.exit_code)
+    assert "guarded-1.1.whl: is encrypted" in broken.verdicts[0].why
+    assert ExitCode.OK == report.exit_code
+
+
+@pytest.mark.parametrize(
+    ("version", "code"),
+    [
+        ("2.0", ExitCode.FAILED),
+        ("1.0", ExitCode.INCONCLUSIVE),
+        ("0.0.0", ExitCode.FAILED),
+        ("1.0+local", ExitCode.FAILED),
+    ],
+)
+def test_a_package_without_its_guards_is_never_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, code: ExitCode
+) -> None:
+    """Where they are expected they are gone; where they are not, nothing is known."""
+    monkeypatch.setattr(sources, "installed", lambda *_: tree("", version))
+    assert code == look(tmp_path, [rule(expected=">=2.0")]).exit_code
