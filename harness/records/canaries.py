@@ -87,6 +87,8 @@ class KnownBroken:
 
     releases: str
     """A PEP 440 specifier."""
+    calls: tuple[str, ...]
+    """The calls that are known to go wrong; any other that does counts."""
     reason: str
     thread: str
     expires: str

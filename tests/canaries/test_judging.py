@@ -139,7 +139,9 @@ def verdict(state: State) -> Verdict:
     return Verdict(rule="count", state=state, counts=True, why="", looked_at=())
 
 
-KNOWN = KnownBroken(releases="<=2", reason="never mended", thread="https://example.org/2", expires="2026-12-31")
+KNOWN = KnownBroken(
+    releases="<=2", calls=("a call",), reason="never mended", thread="https://example.org/2", expires="2026-12-31"
+)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,10 @@ def test_a_rule_is_a_table(tmp_path: Path) -> None:
         (RULE + '\nuses = ["missing"]\n', "no such setup"),
         (RULE + '\nlike = "missing"\n', "no such template"),
         (RULE.replace("[2, 9]", '"r * 2"'), "no expression"),
-        (RULE + '\nknown = [{ releases = "<2", reason = "a", thread = "b", expires = "soon" }]\n', "no date"),
+        (
+            RULE + '\nknown = [{ releases = "<2", calls = ["a"], reason = "a", thread = "b", expires = "soon" }]\n',
+            "no date",
+        ),
         (RULE + "\nexpcted = 1\n", "expcted"),
         ("rules = []", ""),
         ("rules = [", "cannot be read"),

@@ -15,7 +15,11 @@ from tests.reports.canaries.builders import release, report, verdict
 
 TODAY = date(2026, 11, 21)
 DECLARED = KnownBroken(
-    releases=">=2026.9", reason="uploads first", thread="https://example.org/thread", expires="2027-01-01"
+    releases=">=2026.9",
+    calls=("a call",),
+    reason="uploads first",
+    thread="https://example.org/thread",
+    expires="2027-01-01",
 )
 RULE = Rule(
     name="guard",
