@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-from harness.canaries.drawing import draw
+from harness.canaries.drawing import draw, named
 from harness.canaries.extracting import extract
 from harness.canaries.judging import Asked, judge
 from harness.canaries.symbols import Symbol, digest_of, elsewhere, find, parameters_of, placed
@@ -127,7 +127,7 @@ def _execute(
     asked: list[Asked] = []
     groups = []
     for _ in range(rule.times):
-        given = draw(rule.given, random, rule.name)
+        given = draw(named(rule.given, rule.calls), random, rule.name)
         calls = random.sample(rule.calls, len(rule.calls))
         asked += [Asked(call=call, given=given) for call in calls]
         groups.append({"given": given, "calls": [call.call for call in calls]})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 import numpy as np
 
 from harness.errors import CaseError
+from harness.records.canaries import Call
 
 _OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -40,6 +42,12 @@ def draw(given: Mapping[str, Any], random: Random, where: str) -> dict[str, Any]
         elif name not in values:
             values[name] = what
     return values
+
+
+def named(given: Mapping[str, Any], calls: Sequence[Call]) -> dict[str, Any]:
+    """What is given, without the arrays that no call names: rules of one template have them in common."""
+    words = set(re.findall(r"\w+", repr(calls)))
+    return {name: what for name, what in given.items() if name in words or not isinstance(what, Mapping)}
 
 
 def _array(what: Mapping[str, Any], values: Mapping[str, Any], random: Random, where: str) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.canaries.drawing import draw, evaluate
+from harness.canaries.drawing import draw, evaluate, named
 from harness.errors import CaseError
+from harness.records.canaries import Call, Equals
 
 GIVEN = {"E": [3, 6], "r": [3, 6], "text": "E * r + 1", "half": "E / 2", "A": {"normal": ["E * r", "7"]}, "flag": True}
 
@@ -57,3 +58,12 @@ def test_what_cannot_be_drawn(given: dict[str, Any]) -> None:
 def test_expressions() -> None:
     """Of numbers that are given."""
     assert 11 == evaluate("(E - 1) * r // 2 + 2", {"E": 4, "r": 6}, "rule")
+
+
+def test_only_arrays_that_a_call_names_are_drawn() -> None:
+    """In what is called, or in what must come of it; numbers are drawn in any case."""
+    array = {"normal": ["E"]}
+    given = {"E": [3, 6], "A": array, "B": array, "AB": array, "text": "E + 1"}
+    calls = [Call(name="B", call="f(A[0])", equals=Equals(what="delta", of=("A",))), Call(name="c", call="f(AB)")]
+    assert {"E", "A", "AB", "B", "text"} == set(named(given, calls))
+    assert {"E", "AB", "text"} == set(named(given, calls[1:]))

@@ -33,9 +33,9 @@ class Config:
 class Experts(torch.nn.Module):
     """One weight of all experts [E, first, second]; `is_transposed` says that `first` is what goes in."""
 
-    def __init__(self, shape: tuple[int, ...], *, is_transposed: bool = False) -> None:
+    def __init__(self, shape: tuple[int, ...], *, is_transposed: bool = False, dtype: str = "float32") -> None:
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(shape))
+        self.weight = torch.nn.Parameter(torch.zeros(shape, dtype=getattr(torch, dtype)))
         if is_transposed:
             self.is_transposed = True
 
@@ -51,9 +51,9 @@ def adapted(layer: Any, base: Any, rank: int, alpha: int, **more: Any) -> Any:
     return layer(base, "default", r=rank, lora_alpha=alpha, **more)
 
 
-def wrapped(layer: Any, shape: tuple[int, ...], rank: int, alpha: int, *, is_transposed: bool = False) -> Any:
+def wrapped(layer: Any, shape: tuple[int, ...], rank: int, alpha: int, **more: Any) -> Any:
     """A ParamWrapper of the weight of some experts."""
-    return adapted(layer, Experts(shape, is_transposed=is_transposed), rank, alpha, parameter_name="weight")
+    return adapted(layer, Experts(shape, **more), rank, alpha, parameter_name="weight")
 
 
 def with_second(wrapper: Any, rank: int, alpha: int) -> Any:

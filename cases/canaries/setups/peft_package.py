@@ -37,7 +37,7 @@ class Stack(torch.nn.Module):
         self.third.weight = torch.nn.Parameter(torch.zeros(3, 4))
 
 
-def mixture(experts: int, inner: int, hidden: int) -> Any:
+def mixture(experts: int, inner: int, hidden: int, dtype: str = "float32") -> Any:
     """A Qwen3-MoE of one layer, whose experts are fused."""
     torch.manual_seed(0)
     config = AutoConfig.for_model(
@@ -45,10 +45,12 @@ def mixture(experts: int, inner: int, hidden: int) -> Any:
         num_hidden_layers=1, num_attention_heads=HEADS, num_key_value_heads=1, head_dim=HEAD_DIM, num_experts=experts,
         num_experts_per_tok=2,
     )  # fmt: skip
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
 
 
-def saved_before_fusion(hidden: int, rank: int, alpha: int, targets: Any, **projections: Factors) -> str:
+def saved_before_fusion(
+    hidden: int, rank: int, alpha: int, targets: Any, dtype: str = "float32", **projections: Factors
+) -> str:
     """The folder of an adapter as transformers 4 has it: of q_proj, and of `projections` of each expert by itself."""
     folder = Path(tempfile.mkdtemp())
     factors = {"self_attn.q_proj": (torch.randn(rank, hidden), torch.randn(HEADS * HEAD_DIM, rank))}
@@ -57,7 +59,7 @@ def saved_before_fusion(hidden: int, rank: int, alpha: int, targets: Any, **proj
         for number, each in enumerate(zip(tensor(a).chunk(num_experts), tensor(b).chunk(num_experts), strict=True)):
             factors[f"mlp.experts.{number}.{projection}"] = each
     tensors = {
-        f"base_model.model.model.layers.0.{name}.lora_{letter}.weight": value.contiguous()
+        f"base_model.model.model.layers.0.{name}.lora_{letter}.weight": value.to(getattr(torch, dtype)).contiguous()
         for name, pair in factors.items()
         for letter, value in zip("AB", pair, strict=True)
     }
@@ -70,9 +72,9 @@ def saved_before_fusion(hidden: int, rank: int, alpha: int, targets: Any, **proj
     return str(folder)
 
 
-def deltas(folder: str, experts: int, inner: int, hidden: int) -> dict[str, Any]:
+def deltas(folder: str, experts: int, inner: int, hidden: int, dtype: str = "float32") -> dict[str, Any]:
     """What the adapter of a folder adds to the weights of the experts [E, O, I]: gate_proj, up_proj, down_proj."""
-    model = mixture(experts, inner, hidden)
+    model = mixture(experts, inner, hidden, dtype)
     block = model.model.layers[0].mlp.experts
     before = (block.gate_up_proj.detach().clone(), block.down_proj.detach().clone())
     block = peft.PeftModel.from_pretrained(model, folder).merge_and_unload().model.layers[0].mlp.experts

@@ -23,10 +23,10 @@ WeightConverter: Any
 LAYER = "model.layers.0."
 
 
-def written(model_type: str, tensors: dict[str, Any]) -> dict[str, Any]:
+def written(model_type: str, tensors: dict[str, Any], dtype: str = "float32") -> dict[str, Any]:
     """What a checkpoint holds of a model's weights."""
     model = Thing(_weight_conversions=conversions_of(model_type), config=Thing())
-    return dict(revert(model, {LAYER + name: tensor(value) for name, value in tensors.items()}))
+    return dict(revert(model, {LAYER + name: tensor(value, dtype) for name, value in tensors.items()}))
 
 
 def read(model_type: str, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -61,10 +61,10 @@ def of_experts(tensors: dict[str, Any], projection: str) -> Any:
     return torch.stack([found[number] for number in sorted(found)])
 
 
-def separate(prefix: str, **projections: Any) -> dict[str, Any]:
+def separate(prefix: str, dtype: str = "float32", **projections: Any) -> dict[str, Any]:
     """A checkpoint's tensors, expert by expert, of weights [E, O, I]."""
     return {
-        f"{LAYER}{prefix}.experts.{number}.{projection}.weight": tensor(value)
+        f"{LAYER}{prefix}.experts.{number}.{projection}.weight": tensor(value, dtype)
         for projection, weight in projections.items()
         for number, value in enumerate(weight)
     }

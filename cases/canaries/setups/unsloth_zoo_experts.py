@@ -33,21 +33,35 @@ def packing(name: str | None) -> Iterator[None]:
 
 def all_experts(
     merge: Callable[..., Any], Stats: Callable[..., Any], W: Any, A: Any, B: Any, scaling: float, *,
-    told: int | None = None, **module: Any,
+    told: int | None = None, dtype: str = "float32", **module: Any,
 ) -> Any:  # fmt: skip
     """[E, O, I]: what `merge` makes of each expert's weight; `told` is how many experts it is told that there are."""
-    num_experts = len(W)
-    stats = Stats(module=Thing(num_experts=num_experts, **module), lora_A=tensor(A), lora_B=tensor(B), alpha=scaling)
+    weights = tensor(W, dtype)
+    num_experts = len(weights)
+    stats = _stats(Stats, A, B, scaling, dtype, num_experts=num_experts, **module)
     count = num_experts if told is None else told
-    return torch.stack([merge(tensor(each), stats, number, count, torch.float32) for number, each in enumerate(W)])
+    each = [merge(weight.clone(), stats, number, count, weight.dtype) for number, weight in enumerate(weights)]
+    return _of(weights.dtype, torch.stack(each))
 
 
 def fused(
-    merge: Callable[..., Any], Stats: Callable[..., Any], W: Any, A: Any, B: Any, scaling: float, **more: Any
-) -> Any:
+    merge: Callable[..., Any], Stats: Callable[..., Any], W: Any, A: Any, B: Any, scaling: float, *,
+    dtype: str = "float32", **more: Any,
+) -> Any:  # fmt: skip
     """[E, O, I]: what `merge` makes of the weight of all experts."""
-    stats = Stats(module=Thing(num_experts=len(W)), lora_A=tensor(A), lora_B=tensor(B), alpha=scaling)
-    return merge(tensor(W), stats, torch.float32, **more)
+    weights = tensor(W, dtype)
+    stats = _stats(Stats, A, B, scaling, dtype, num_experts=len(weights))
+    return _of(weights.dtype, merge(weights, stats, weights.dtype, **more))
+
+
+def _stats(Stats: Callable[..., Any], A: Any, B: Any, scaling: float, dtype: str, **module: Any) -> Any:
+    return Stats(module=Thing(**module), lora_A=tensor(A, dtype), lora_B=tensor(B, dtype), alpha=scaling)
+
+
+def _of(dtype: Any, merged: Any) -> Any:
+    if merged.dtype is not dtype:
+        raise TypeError(f"{merged.dtype} was written, and {dtype} asked for")
+    return merged
 
 
 def halves(W: Any) -> tuple[Any, Any]:
@@ -98,4 +112,4 @@ def multiplied(extracted: Any, scaling: float, num_experts: int) -> Any:
         raise ValueError(f"scaling {scale}, {count} experts")
     if not (first.is_contiguous() and second.is_contiguous()):
         raise ValueError("a factor is a view, which grouped_mm refuses when it is compiled")
-    return torch.bmm(first, second)
+    return torch.bmm(first.float(), second.float())

@@ -90,6 +90,7 @@ def adapted(
     gate_up: Factors,
     down: Factors,
     generation: Any = None,
+    dtype: str = "float32",
 ) -> tuple[Any, str]:
     """A PeftModel with these sizes and weights, and the folder of its base."""
     torch.manual_seed(0)
@@ -98,7 +99,7 @@ def adapted(
         num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=4, num_experts=experts,
         num_experts_per_tok=2, tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
     model.generation_config.update(**(generation or {}))
     block = model.model.layers[0].mlp.experts
     with torch.no_grad():
@@ -108,7 +109,7 @@ def adapted(
     model.save_pretrained(base)
     targets = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
     adapter = LoraConfig(r=rank, lora_alpha=alpha, target_modules=["q_proj"], target_parameters=targets)
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapter)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype)), adapter)
     for name, factors in (("gate_up_proj", gate_up), ("down_proj", down)):
         [wrapper] = _wrappers(model, name)
         with torch.no_grad():
