@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from harness.canaries.drawing import draw, named
 from harness.canaries.extracting import extract
 from harness.canaries.judging import Asked, judge
-from harness.canaries.symbols import Symbol, digest_of, elsewhere, find, parameters_of, placed
+from harness.canaries.symbols import Symbol, digest_of, elsewhere, find, is_reached, parameters_of, placed
 from harness.canaries.trees import Tree, Unparsable
 from harness.records.canaries import Rule, State, Verdict
 from harness.sandbox.client import Limits, Outcome
@@ -83,18 +84,29 @@ def _guard(rule: Rule, tree: Tree, executor: Executor, seed: str) -> Verdict:
                 broken, why=f"{gone} is gone from {rule.where}; what may be it: {broken.why}", looked_at=tried
             )
         return replace(verdicts[0], looked_at=tried)
-    return _verdict(rule, State.ABSENT, f"{gone} is nowhere in {tree.package}", (rule.where, "all other files"))
+    copies = [str(each) for name in rule.symbols.values() for each in _copies(rule, tree, name)]
+    left = f"; a copy lies in {', '.join(copies[:MAX_CANDIDATES])}, which {rule.where} does not use" if copies else ""
+    return _verdict(rule, State.ABSENT, f"{gone} is nowhere in {tree.package}{left}", (rule.where, "all other files"))
 
 
 def _candidates(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol]) -> Iterator[dict[str, Symbol]]:
-    """Where the guard may be, all of it: one alias after the other, so that each is somewhere."""
+    """Where the guard may be, all of it: one alias after the other, so that each is somewhere, and reached."""
     found: list[dict[str, Symbol]] = [dict(symbols)]
     for number, (alias, name) in enumerate(rule.symbols.items()):
         if alias not in symbols:
+            path, inner = placed(rule.where, name)
             pinned = [parts[number] for each in rule.pinned if len(parts := each.split("-")) == len(rule.symbols)]
-            places = list(elsewhere(tree, *placed(rule.where, name), pinned))[:MAX_CANDIDATES]
+            reached = (each for each in elsewhere(tree, path, inner, pinned) if is_reached(tree, path, each))
+            places = list(itertools.islice(reached, MAX_CANDIDATES))
             found = [{**each, alias: place} for each in found for place in places][:MAX_CANDIDATES]
     yield from found
+
+
+def _copies(rule: Rule, tree: Tree, name: str) -> Iterator[Symbol]:
+    """What has the name of a guard that is not where it was, and is not used instead."""
+    path, inner = placed(rule.where, name)
+    if find(tree, path, inner) is None:
+        yield from (each for each in elsewhere(tree, path, inner) if not is_reached(tree, path, each))
 
 
 def _executed(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol], executor: Executor, seed: str) -> Verdict:
@@ -105,6 +117,8 @@ def _executed(rule: Rule, tree: Tree, symbols: Mapping[str, Symbol], executor: E
     }  # fmt: skip
     asked, outcome = _execute(rule, request, executor, seed, ())
     state, why, wrong = judge(asked, outcome, program.stand_ins)
+    if state is State.HELD and (doubts := (*program.doubts, *_on_what_is_missing(outcome))):
+        state, why = State.CANNOT_TELL, f"{why}, but {doubts[0]}"
     digest = "-".join(digest_of(symbol.node) for symbol in symbols.values())
     first = next(iter(symbols.values()))
     parameters = parameters_of(first.node)
@@ -140,6 +154,14 @@ def _execute(
     }
     memory = BEHAVIOUR_MEMORY_BYTES if rule.needs else Limits().memory_bytes
     return asked, executor.run(sent, limits=Limits(time_s=rule.time_s, memory_bytes=memory), visible=visible)
+
+
+def _on_what_is_missing(outcome: Outcome) -> Iterator[str]:
+    """What was decided by asking whether something is there that is not there, and is where the package is used."""
+    missing = outcome.value.get("missing") if isinstance(outcome.value, dict) else None
+    if missing and isinstance(missing, list):
+        names = ", ".join(str(each) for each in missing[:3])
+        yield f"it asked whether there is {names}, which is not there"
 
 
 def _verdict(rule: Rule, state: State, why: str, looked_at: tuple[str, ...]) -> Verdict:

@@ -2,21 +2,22 @@
 
 Kept are the statements that bind a name that is needed, in their order, and of imports the needed names alone; what
 they import of the same package is taken out likewise. So a guard's helpers come with it, wherever they were moved to.
+What is left out and may replace a guard nevertheless is a doubt.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.canaries.symbols import Definition, Symbol, blocks, definitions, names_of
-from harness.canaries.trees import Tree
+from harness.canaries.replacing import replacements
+from harness.canaries.statements import ANY, Import, Module, Statement, looked_at, looked_through
+from harness.canaries.symbols import Definition, Symbol, definitions, names_of, source_of
+from harness.canaries.trees import Tree, module_of
 
 MAX_STATEMENTS = 20_000
-_NOTED_BY_HINTS = frozenset({"ClassVar", "InitVar", "KW_ONLY", "typing", "dataclasses"})
-"""Dataclasses look at these in the hints of a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Program:
     symbols: Mapping[str, str]
     """`module:name` by alias."""
     num_statements: int
+    doubts: tuple[str, ...]
+    """What is left out, and may replace one of the symbols: in words, with its place."""
 
 
 def extract(tree: Tree, symbols: Mapping[str, Symbol], needs: Collection[str], leaves: Collection[str] = ()) -> Program:
@@ -40,10 +43,11 @@ def extract(tree: Tree, symbols: Mapping[str, Symbol], needs: Collection[str], l
     extraction = _Extraction(tree, frozenset(needs), frozenset(leaves))
     places = {}
     for alias, symbol in symbols.items():
-        module = next(name for name, path in tree.modules.items() if path == symbol.path)
+        module = module_of(symbol.path)
         places[alias] = f"{module}:{extraction.need_symbol(module, symbol)}"
     sources = {module: extraction.source(module) for module in extraction.modules}
-    return Program(sources, tuple(sorted(extraction.stand_ins)), places, extraction.num_statements)
+    doubts = tuple(dict.fromkeys(each for symbol in symbols.values() for each in extraction.doubts_of(symbol)))
+    return Program(sources, tuple(sorted(extraction.stand_ins)), places, extraction.num_statements, doubts)
 
 
 class _Extraction:
@@ -71,49 +75,88 @@ class _Extraction:
         """Keep it; what it is called in the module that is made."""
         first, _, inner = symbol.name.partition(".")
         if not inner or isinstance(self._definition(module, first), ast.ClassDef):
-            self.need(module, first)
+            self._need(module, first)
             return symbol.name
         # A function in a function: lifted out, with what the outer one imports, and its functions that it uses.
         outer = self._definition(module, first)
         assert isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
         beside = [each for each in definitions(outer.body) if isinstance(each, ast.FunctionDef)]
         wanted: list[ast.stmt] = [symbol.node]
-        used = _used_by(symbol.node)
+        used = set(looked_at(symbol.node).uses)
         while more := [each for each in beside if each.name in used and each not in wanted]:
             wanted += more
-            used = used.union(*map(_used_by, more))
+            used = used.union(*(looked_at(each).uses for each in more))
         found = [each for each in ast.walk(outer) if isinstance(each, ast.Import | ast.ImportFrom)]
-        imports = [_of_names(each, used) for each in found if used & set(_bound_by(each))]
+        imports = [_of_names(each, used) for each in found if used & looked_at(each).binds]
         lifted = self._lifted.setdefault(module, [])
         self._kept.setdefault(module, set())
         lifted += [*imports, *wanted]
         for node in (*imports, *wanted):
-            self._follow(module, node)
+            self._follow(module, looked_at(node))
         return symbol.name.rpartition(".")[2]
-
-    def need(self, module: str, name: str) -> None:
-        """Keep what binds `name` in a module, and what that needs."""
-        kept = self._kept.setdefault(module, set())
-        for number in self._binding(module).get(name, ()):
-            node = self._body(module)[number]
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = self._imported.setdefault((module, number), set())
-                if name in names:
-                    continue
-                names.add(name)
-                node = _of_names(node, {name})
-            elif number in kept:
-                continue
-            if self.num_statements >= MAX_STATEMENTS:
-                raise RecursionError(f"more than {MAX_STATEMENTS} statements are needed")
-            kept.add(number)
-            self._follow(module, node)
 
     def source(self, module: str) -> str:
         """Of the module that is made. Type hints are not looked at."""
         kept = [self._kept_of(module, number) for number in sorted(self._kept[module])]
         lines = map(ast.unparse, (*kept, *self._lifted.get(module, ())))
         return "\n".join(["from __future__ import annotations", *lines])
+
+    def doubts_of(self, symbol: Symbol) -> Iterator[str]:
+        """What may replace it, and is not executed: in its own module what is left out, in others all."""
+        module = module_of(symbol.path)
+        kept = self._kept[module]
+        left = [each for number, each in enumerate(self._body(module)) if number not in kept]
+        name = symbol.name.partition(".")[0]
+        for node in left:
+            statement = looked_at(node)
+            if statement.ends:
+                yield f"{symbol.path} ends when it is loaded, in line {node.lineno}"
+            lines = [line for bound, line in statement.in_namespaces if bound in (name, ANY)]
+            if name in self._known(module).written_by(statement.calls, deep=True):
+                lines.append(node.lineno)
+            for line in lines:
+                yield f"{name} may be bound once more in {symbol.path}, line {line}"
+        is_class = isinstance(self._definition(module, name), ast.ClassDef)
+        for path, line in replacements(self._tree, symbol, left, is_class=is_class):
+            yield f"{name} is replaced in {path}, line {line}"
+
+    def _need(self, module: str, name: str) -> None:
+        """Keep what binds `name` in a module, and what that needs."""
+        self._kept.setdefault(module, set())
+        for number in self._binding(module).get(name, ()):
+            self._keep(module, number, name)
+
+    def _keep(self, module: str, number: int, name: str) -> None:
+        """A statement; of imports what binds `name`."""
+        kept = self._kept.setdefault(module, set())
+        node = self._body(module)[number]
+        statement = looked_at(node)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = self._imported.setdefault((module, number), set())
+            if name in names:
+                return
+            names.add(name)
+            statement = looked_at(_of_names(node, {name}))
+        else:
+            for source in self._stars(module, statement):
+                self._need(source, name)
+            if number in kept:
+                return
+        if self.num_statements >= MAX_STATEMENTS:
+            raise RecursionError(f"more than {MAX_STATEMENTS} statements are needed")
+        kept.add(number)
+        self._follow(module, statement)
+
+    def _need_from_outside(self, module: str, name: str) -> None:
+        """The same; where no statement binds it, whatever the module's `__getattr__` finds it in."""
+        if name in self._binding(module) or "__getattr__" not in self._binding(module):
+            self._need(module, name)
+            return
+        self._need(module, "__getattr__")
+        for number in self._binding(module)["__getattr__"]:
+            for each in looked_at(self._body(module)[number]).imports:
+                if (source := self._absolute(module, each)) in self._tree.modules and not self._is_left(source):
+                    self._need(source, name)
 
     def _kept_of(self, module: str, number: int) -> ast.stmt:
         node = self._body(module)[number]
@@ -127,63 +170,81 @@ class _Extraction:
     def _definition(self, module: str, name: str) -> Definition | None:
         return next((each for each in definitions(self._body(module)) if name in names_of(each)), None)
 
+    def _known(self, module: str) -> Module:
+        return looked_through(self._tree.parsed(self._tree.modules[module]))
+
     def _binding(self, module: str) -> Mapping[str, list[int]]:
+        """The statements that decide what a name of a module holds, by their numbers."""
         if module not in self._bound:
-            bound: dict[str, list[int]] = {}
-            for number, node in enumerate(self._body(module)):
-                for name in _bound_by(node):
-                    bound.setdefault(name, []).append(number)
-            self._bound[module] = bound
+            bound = self._bound[module] = dict(self._known(module).deciding)
+            for number, statement in enumerate(self._known(module).statements):
+                for source in self._stars(module, statement):
+                    for name in self._exported(source):
+                        bound[name] = sorted({*bound.get(name, ()), number})
         return self._bound[module]
 
-    def _follow(self, module: str, node: ast.stmt) -> None:
+    def _stars(self, module: str, statement: Statement) -> Iterator[str]:
+        """The modules of the package of which all is imported."""
+        for each in statement.imports:
+            source = self._absolute(module, each)
+            if each.name == ANY and source in self._tree.modules and source != module and not self._is_left(source):
+                yield source
+
+    def _exported(self, module: str) -> set[str]:
+        """What `import *` may bind: all, if the module itself says what."""
+        names = set(self._binding(module)) - {ANY}
+        return names if "__all__" in names else {name for name in names if not name.startswith("_")}
+
+    def _follow(self, module: str, statement: Statement) -> None:
         """Need what a statement uses; what it imports comes from the package, or is real, or is a stand-in."""
-        for name in _used_by(node):
-            self.need(module, name)
-        in_try = {id(each) for outer in ast.walk(node) if isinstance(outer, ast.Try) for each in ast.walk(outer)}
-        for each in ast.walk(node):
-            if isinstance(each, ast.Import):
-                for alias in each.names:
-                    self._import(alias.name, (), guarded=id(each) in in_try)
-                    if alias.asname and alias.name in self._tree.modules:
-                        self._need_used(module, alias.asname, alias.name)
-            elif isinstance(each, ast.ImportFrom):
-                source = self._absolute(module, each)
-                self._import(source, [alias.name for alias in each.names], guarded=id(each) in in_try)
-                for alias in each.names:
-                    if f"{source}.{alias.name}" in self._tree.modules:
-                        self._need_used(module, alias.asname or alias.name, f"{source}.{alias.name}")
+        for name in statement.uses:
+            self._need(module, name)
+        for each in statement.imports:
+            self._import(self._absolute(module, each), each)
+        for root, *names in statement.chains:
+            for source in self._modules_called(module, root):
+                self._need_in(source, names)
 
-    def _need_used(self, module: str, alias: str, imported: str) -> None:
-        """Need of a module that is imported as a whole what `module` uses of it."""
-        if self._is_left(imported):
-            return
-        for each in ast.walk(self._tree.parsed(self._tree.modules[module])):
-            if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == alias:
-                self.need(imported, each.attr)
+    def _modules_called(self, module: str, name: str, seen: frozenset[str] = frozenset()) -> set[str]:
+        """The modules of the package that a name of a module may be; also what others call so and it imports."""
+        found: set[str] = set()
+        for each in self._known(module).imports.get(name, ()):
+            source = self._absolute(module, each)
+            whole = f"{source}.{each.name}" if each.name else source.partition(".")[0] if each.is_root else source
+            if whole in self._tree.modules or each.is_root:
+                found.add(whole)
+            elif source in self._tree.modules and source not in seen and not self._is_left(source):
+                found |= self._modules_called(source, each.name, seen | {module})
+        return found
 
-    def _absolute(self, module: str, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        is_package = self._tree.modules[module].endswith("__init__.py")
-        parts = module.split(".")
-        base = parts[: len(parts) - node.level + is_package]
-        return ".".join([*base, *([node.module] if node.module else [])])
+    def _need_in(self, module: str, names: Sequence[str]) -> None:
+        """Need what `module.a.b` is: of the last of these that is a module what is looked up in it."""
+        for name in names:
+            if self._is_left(module):
+                return
+            if f"{module}.{name}" not in self._tree.modules:
+                if module in self._tree.modules:
+                    self._need_from_outside(module, name)
+                return
+            module = f"{module}.{name}"
 
-    def _import(self, source: str, names: Collection[str], *, guarded: bool) -> None:
+    def _absolute(self, module: str, imported: Import) -> str:
+        return source_of(self._tree, module, imported)
+
+    def _import(self, source: str, imported: Import) -> None:
         root = source.partition(".")[0]
         if self._is_left(source):
             self.stand_ins.add(source)
         elif source in self._tree.modules:
-            for name in names:
-                if self._is_left(f"{source}.{name}"):
-                    self.stand_ins.add(f"{source}.{name}")
-                elif f"{source}.{name}" in self._tree.modules:
-                    self._kept.setdefault(f"{source}.{name}", set())
-                else:
-                    self.need(source, name)
+            whole = f"{source}.{imported.name}"
+            if imported.name and self._is_left(whole):
+                self.stand_ins.add(whole)
+            elif whole in self._tree.modules:
+                self._kept.setdefault(whole, set())
+            elif imported.name:
+                self._need_from_outside(source, imported.name)
             self._kept.setdefault(source, set())
-        elif root not in sys.stdlib_module_names and root not in self._needs and not guarded:
+        elif root not in sys.stdlib_module_names and root not in self._needs and not imported.guarded:
             self.stand_ins.add(source if root == self._tree.package else root)
 
     def _is_left(self, module: str) -> bool:
@@ -196,46 +257,6 @@ def _of_names(node: ast.Import | ast.ImportFrom, names: Collection[str]) -> ast.
     aliases = [each for each in node.names if (each.asname or each.name.partition(".")[0]) in names]
     if isinstance(node, ast.Import):
         return ast.Import(names=aliases)
+    if node.names[0].name == ANY:
+        aliases = [ast.alias(name) for name in sorted(names)]
     return ast.ImportFrom(module=node.module, names=aliases, level=node.level)
-
-
-def _bound_by(node: ast.stmt) -> Iterator[str]:
-    """The names that a statement of a module binds there."""
-    if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-        return
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        for alias in node.names:
-            yield alias.asname or alias.name.partition(".")[0]
-    elif isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
-        for block in blocks(node):
-            for each in block:
-                yield from _bound_by(each)
-    elif isinstance(node, ast.AugAssign):
-        yield from (each.id for each in ast.walk(node.target) if isinstance(each, ast.Name))
-    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        # `STATE.update(...)` decides what STATE holds.
-        target = node.value.func
-        while isinstance(target, ast.Attribute):
-            target = target.value
-            if isinstance(target, ast.Name):
-                yield target.id
-    else:
-        yield from names_of(node)
-
-
-def _used_by(node: ast.stmt) -> set[str]:
-    """The names that a statement may look up in its module; type hints are not."""
-    used: set[str] = set()
-    stack: list[ast.AST] = [node]
-    while stack:
-        each = stack.pop()
-        if isinstance(each, ast.Name):
-            used.add(each.id)
-        for field, value in ast.iter_fields(each):
-            if field in ("annotation", "returns"):
-                if isinstance(each, ast.AnnAssign):
-                    used |= _NOTED_BY_HINTS & {name.id for name in ast.walk(value) if isinstance(name, ast.Name)}
-                continue
-            children = value if isinstance(value, list) else [value]
-            stack += [child for child in children if isinstance(child, ast.AST)]
-    return used

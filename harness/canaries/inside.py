@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 
 MAX_TEXT = 300
 _TOUCHED: list[str] = []
+_MISSING: list[str] = []
+"""What somebody asked whether it is there, and it is not."""
 
 
 # --- What calls may use.
@@ -133,7 +135,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         for call in group["calls"]:
             _TOUCHED.clear()
             results.append({**_executed(call, {**names, **group["given"]}), "stand_ins": _touched()})
-    return {"results": results}
+    return {"results": results, "missing": sorted(set(_MISSING))[:20]}
 
 
 def _already_there(folders: Sequence[str]) -> str:
@@ -159,7 +161,10 @@ def _found(place: str) -> Any:
     found: Any = importlib.import_module(module)
     for part in name.split("."):
         if part:
-            found = getattr(found, part)
+            try:
+                found = getattr(found, part)
+            except AttributeError as error:
+                raise Absent(f"{name} is not in {module} when that is loaded") from error
     return found
 
 
@@ -228,6 +233,7 @@ class StandIn:
 
     def __bool__(self) -> bool:
         _TOUCHED.append(self._name)
+        _MISSING.append(self._name)
         return False
 
 

@@ -6,10 +6,13 @@ import ast
 import copy
 import functools
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from harness.canaries.trees import Tree, Unparsable
+from harness.canaries.statements import ANY, Import, Module, looked_through
+from harness.canaries.trees import Tree, Unparsable, module_of
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 _BLOCKS = (ast.If, ast.Try, ast.With)
@@ -53,16 +56,84 @@ def find(tree: Tree, path: str, name: str) -> Symbol | None:
 
 
 def elsewhere(tree: Tree, path: str, name: str, pinned: Sequence[str] = ()) -> Iterator[Symbol]:
-    """Where `name` may have gone: in another file, or with code that is known under another name."""
+    """Where `name` may have gone, in the package and not its tests.
+
+    What the file imports under that name; the same name in another file; code that is known, under another name.
+    """
+    found = [*_imported(tree, path, name)]
     last = name.rpartition(".")[2]
     for other in tree.mentioning(last):
-        if other != path and (found := _found(tree, other, last)) is not None:
-            yield found
-    if path not in tree.files:
+        if other != path and is_of_package(other, path) and (there := _found(tree, other, last)) is not None:
+            found.append(there)
+    for digest in dict.fromkeys(pinned) if path in tree.files else ():
+        found += [Symbol(path, node.name, node) for node in _by_digest(tree, path).get(digest, ())]
+    yield from dict.fromkeys(found)
+
+
+def is_of_package(path: str, where: str) -> bool:
+    """Whether a file is in the same outermost folder as another, and no test."""
+    parts = PurePosixPath(path).parts
+    return parts[0] == PurePosixPath(where).parts[0] and "tests" not in parts
+
+
+def source_of(tree: Tree, module: str, imported: Import) -> str:
+    """The whole name of the module that an import in `module` is from."""
+    return imported.source(module, is_package=tree.modules[module].endswith("__init__.py"))
+
+
+def is_reached(tree: Tree, where: str, symbol: Symbol) -> bool:
+    """Whether a file, or what it imports of the package, refers to it.
+
+    If the file is gone, or the symbol is in it, whether anything of the package does.
+    """
+    modules = {module: path for module, path in tree.modules.items() if is_of_package(path, where)}
+    start = module_of(where)
+    waiting = [start] if start in modules and symbol.path != where else list(modules)
+    seen: set[str] = set()
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        try:
+            known = looked_through(tree.parsed(modules[module]))
+        except Unparsable:
+            continue
+        if _refers(tree, module, known, symbol):
+            return True
+        for each in itertools.chain.from_iterable(known.imports.values()):
+            source = source_of(tree, module, each)
+            waiting += ({source, f"{source}.{each.name}"} & modules.keys()) - seen
+    return False
+
+
+def _refers(tree: Tree, module: str, known: Module, symbol: Symbol) -> bool:
+    first, target = symbol.name.partition(".")[0], module_of(symbol.path)
+    if module == target:
+        return any(first in each.uses - each.binds for each in known.statements)
+    for each in itertools.chain.from_iterable(known.imports.values()):
+        source = source_of(tree, module, each)
+        if source == target and each.name in (first, ANY):
+            return True
+        is_whole = source == target and not each.name
+        if is_whole or f"{source}.{each.name}" == target:
+            return any(first in chain[1:] for each in known.statements for chain in each.chains)
+    return False
+
+
+def _imported(tree: Tree, path: str, name: str, seen: frozenset[str] = frozenset()) -> Iterator[Symbol]:
+    """What a file imports under a name, followed to where it is defined."""
+    if path not in tree.files or path in seen:
         return
-    for digest in dict.fromkeys(pinned):
-        for node in _by_digest(tree, path).get(digest, ()):
-            yield Symbol(path, node.name, node)
+    first, _, inner = name.partition(".")
+    known = looked_through(tree.parsed(path)).imports
+    for each in (*known.get(first, ()), *known.get(ANY, ())):
+        there = tree.modules.get(source_of(tree, module_of(path), each))
+        if there is not None and each.name:
+            original = first if each.name == ANY else each.name
+            wanted = f"{original}.{inner}" if inner else original
+            if (found := _found(tree, there, wanted)) is not None:
+                yield found
+            else:
+                yield from _imported(tree, there, wanted, seen | {path})
 
 
 @functools.lru_cache(maxsize=2)
@@ -117,9 +188,15 @@ def parameters_of(node: Definition) -> tuple[str, ...] | None:
 
 
 def digest_of(node: ast.AST) -> str:
-    """Of what the code says: not of formatting, comments, docstrings, hints, nor of what local names are called."""
-    plain = _Plain().visit(copy.deepcopy(node))
-    return hashlib.sha256(ast.dump(plain).encode()).hexdigest()[:16]
+    """Of what the code says: not of formatting, comments, docstrings, hints, nor of what local names are called.
+
+    Empty for code that is nested too deeply.
+    """
+    try:
+        plain = _Plain().visit(copy.deepcopy(node))
+        return hashlib.sha256(ast.dump(plain).encode()).hexdigest()[:16]
+    except RecursionError:
+        return ""
 
 
 class _Plain(ast.NodeTransformer):

@@ -31,7 +31,7 @@ class Tree:
     @functools.cached_property
     def modules(self) -> Mapping[str, str]:
         """Path by the name of the module; `__init__.py` is its folder's."""
-        return {_module(path): path for path in self.files if path.endswith(".py")}
+        return {module_of(path): path for path in self.files if path.endswith(".py")}
 
     @functools.cached_property
     def _parsed(self) -> dict[str, ast.Module]:
@@ -73,6 +73,7 @@ def _syntax_tree(text: str, path: str) -> ast.Module:
     return ast.parse(text, path)
 
 
-def _module(path: str) -> str:
+def module_of(path: str) -> str:
+    """The name of the module that a file is; `__init__.py` is its folder's."""
     parts = PurePosixPath(path).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

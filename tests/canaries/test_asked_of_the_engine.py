@@ -107,7 +107,7 @@ def guard(module):
 
 def test_one_of_several_is_found_under_another_name(sandbox: Sandbox) -> None:
     """By its own code alone, among those of a rule with several symbols."""
-    files = {"zoo/guards.py": "def other(): return 2\ndef moved(): return 1\n"}
+    files = {"zoo/guards.py": "def other(): return 2\ndef moved(): return 1\ndef used(): return moved() + other()\n"}
     digests = []
     for name in ("other", "moved"):
         symbol = find(tree(files), "zoo/guards.py", name)

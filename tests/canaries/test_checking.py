@@ -47,16 +47,31 @@ def test_a_guard_that_is_written_otherwise(sandbox: Sandbox) -> None:
     assert State.HELD is checked(sandbox, other, pinned=()).state
 
 
+CALLER = "def merge(stats): return count_experts(stats, 1)\n"
+
+
 @pytest.mark.parametrize(
     ("files", "place"),
     [
         ({WHERE: "from .counting import count\n", "guarded/counting.py": GUARD}, "count in guarded/counting.py"),
-        ({WHERE: "", "guarded/deep/er/counting.py": GUARD}, "count in guarded/deep/er/counting.py"),
-        ({"guarded/counting.py": GUARD}, "count in guarded/counting.py"),
-        ({WHERE: GUARD.replace("def count(", "def count_experts(")}, f"count_experts in {WHERE}"),
+        ({WHERE: "from .counting import *\n", "guarded/counting.py": GUARD}, "count in guarded/counting.py"),
+        ({WHERE: "from guarded import counting as c\ndef merge(): return c.count\n", "guarded/counting.py": GUARD},
+         "count in guarded/counting.py"),
+        ({WHERE: "import guarded.deep.er\n", "guarded/deep/er/__init__.py": "from .counting import count\n",
+          "guarded/deep/er/counting.py": GUARD}, "count in guarded/deep/er/counting.py"),
+        ({"guarded/merging.py": "from .counting import count\n", "guarded/counting.py": GUARD},
+         "count in guarded/counting.py"),
+        ({WHERE: GUARD.replace("def count(", "def count_experts(") + CALLER}, f"count_experts in {WHERE}"),
+        ({WHERE: "from .counting import of_model as count\n",
+          "guarded/counting.py": GUARD.replace("def count(", "def of_model(")}, "of_model in guarded/counting.py"),
+        ({WHERE: "try:\n    from .counts import of_model as count\nexcept ImportError:\n    raise\n",
+          "guarded/counts/__init__.py": "from .deep import *\n",
+          "guarded/counts/deep.py": GUARD.replace("def count(", "def of_model(")},
+         "of_model in guarded/counts/deep.py"),
     ],
-    ids=["imported back", "away", "the file is gone", "renamed"],
-)
+    ids=["imported back", "with all", "its module", "through what is imported", "the file is gone", "renamed",
+         "imported under its name", "through a package"],
+)  # fmt: skip
 def test_a_guard_that_moved(sandbox: Sandbox, files: Mapping[str, str], place: str) -> None:
     """Is executed where it is."""
     verdict = checked(sandbox, files)
@@ -64,9 +79,38 @@ def test_a_guard_that_moved(sandbox: Sandbox, files: Mapping[str, str], place: s
     assert place in verdict.why
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {WHERE: "", "guarded/deep/er/counting.py": GUARD},
+        {WHERE: "from .counting import other\n", "guarded/counting.py": GUARD + "def other(): return 1\n"},
+        {WHERE: "from .v2 import count_v2\n", "guarded/v2.py": "def count_v2(*_): return 1\n",
+         "guarded/_old/saving_backup.py": GUARD},
+        {"guarded/counting.py": GUARD, "guarded/other.py": "X = 1\n"},
+    ],
+    ids=["away", "its neighbour is used", "another is used", "the file is gone"],
+)  # fmt: skip
+def test_a_copy_that_nobody_uses_is_no_guard(sandbox: Sandbox, files: Mapping[str, str]) -> None:
+    """The guard is gone; and it is said where the copy lies."""
+    verdict = checked(sandbox, files)
+    assert State.ABSENT is verdict.state, verdict
+    assert "a copy lies in count in guarded/" in verdict.why
+
+
+@pytest.mark.parametrize("path", ["tests/reference.py", "guarded/tests/reference.py", "other/counting.py"])
+def test_a_copy_elsewhere_is_no_guard(sandbox: Sandbox, path: str) -> None:
+    """In tests, or in another folder, even if it is imported from there."""
+    module = path.removesuffix(".py").replace("/", ".")
+    verdict = checked(sandbox, {WHERE: f"from {module} import other\n", path: f"{GUARD}\nother = count\n"})
+    assert State.ABSENT is verdict.state, verdict
+    verdict = checked(sandbox, {WHERE: GUARD.replace("def count(", "def old("), path: GUARD})
+    assert State.ABSENT is verdict.state, verdict
+
+
 def test_a_guard_that_moved_and_broke(sandbox: Sandbox) -> None:
     """Is broken, where it is."""
-    verdict = checked(sandbox, {WHERE: "", "guarded/counting.py": "def count(stats, fallback):\n    return fallback\n"})
+    broken = "def count(stats, fallback):\n    return fallback\n"
+    verdict = checked(sandbox, {WHERE: "from .counting import count\n", "guarded/counting.py": broken})
     assert State.BROKEN is verdict.state
     assert f"count is gone from {WHERE}" in verdict.why
     assert "guarded/counting.py" in verdict.looked_at[0]
