@@ -147,6 +147,7 @@ def _work(job: dict[str, Any], do: Callable[[Any], Any], pipes: dict[str, int]) 
     answer, state = pipes["answer"], pipes["state"]
     try:
         walls.die_with_parent()
+        os.setsid()  # a signal to its group is one to itself: `shut` lets it make no other
         os.dup2(pipes["said"], 1)
         os.dup2(pipes["said"], 2)
         os.close(pipes["said"])

@@ -118,6 +118,17 @@ def test_a_fork_bomb_is_one_process(sandbox: Sandbox) -> None:
     assert "timeout" == outcome.how
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_its_group_goes_to_itself_alone(sandbox: Sandbox, number: int) -> None:
+    """Neither who keeps it nor who runs jobs is in its group: the next job is answered, and at once."""
+    outcome = run(sandbox, f"import os\nos.kill(0, {int(number)})\nanswer = 'alive'")
+    assert "the process that runs jobs" not in outcome.why
+    following = run(sandbox, "answer = 1")
+    assert 1 == following.value
+    assert following.wall_s < 10
+    assert [0, 0, 1] == run(sandbox, "import os; answer = [os.getsid(0) - 1, os.getpgrp() - 1, os.getpid()]").value
+
+
 def test_threads_are_let(sandbox: Sandbox) -> None:
     """A library may need them."""
     source = "import threading\nanswer = []\nt = threading.Thread(target=lambda: answer.append(1))\nt.start(); t.join()"
