@@ -37,7 +37,8 @@ def main() -> None:
     try:
         walls.enter_own_pids()
     except OSError as error:
-        _say(talk, {"how": "impossible", "why": f"{error}"})
+        why = f"users have no namespaces of their own here, and `deltaproof doctor` says what to enable: {error}"
+        _say(talk, {"how": "impossible", "why": why})
         return
     child = os.fork()
     if child:

@@ -373,4 +373,5 @@ def test_without_walls_nothing_is_run(call: str, tmp_path: Path) -> None:
         outcome = sandbox.run({})
     assert "impossible" == outcome.how
     assert outcome.why
+    assert ("deltaproof doctor" in outcome.why) is (call == "unshare"), "which settings to look at"
     assert not (tmp_path / "ran").exists()
