@@ -183,14 +183,14 @@ def _limited(members: Iterable[_Member], path: Path) -> tuple[dict[str, bytes], 
     left_out: dict[str, str] = {}
     total = 0
     for member in members:
-        name = member.name.encode("utf-8", "backslashreplace").decode()
+        name = member.name if member.name.isprintable() else ascii(member.name)[1:-1]
         total += len(member.content)
         if total > MAX_TOTAL_BYTES or len(files) + len(left_out) >= MAX_MEMBERS:
             raise _beyond(path, f"{MAX_TOTAL_BYTES} bytes of Python in {MAX_MEMBERS} files", "more")
         if name in files or name in left_out:
             raise ArtifactError("two members have one path", where=path.name, got=ascii(name)[:120])
         if name != member.name:
-            left_out[name] = "has a name that is no UTF-8"
+            left_out[name] = "has a name that cannot be printed"
         elif member.size > MAX_FILE_BYTES:
             left_out[name] = f"has {member.size} bytes, and at most {MAX_FILE_BYTES} are read"
         else:

@@ -180,15 +180,16 @@ def test_whatever_a_library_raises_of_an_archive(
         read_archive(wheel(tmp_path / "g.whl", FILES))
 
 
-def test_names_that_are_no_text(tmp_path: Path) -> None:
-    """Are left out, and told in a way that can be printed."""
+def test_names_that_cannot_be_printed(tmp_path: Path) -> None:
+    """Are left out, and told in a way that can be: they may be no text, or tell a terminal what to do."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.py").write_bytes(b"1")
     (tmp_path / "folder" / os.fsdecode(b"\xff.py")).write_bytes(b"2")
-    odd = {"g/a.py": b"1", "g/\udcff.py": b"2"}
+    (tmp_path / "folder" / "\x1b[31m.py").write_bytes(b"3")
+    odd = {"g/a.py": b"1", "g/\udcff.py": b"2", "g/\x1b[31m.py": b"3"}
     for read in (read_folder(tmp_path / "folder"), read_archive(sdist(tmp_path / "g.tar.gz", odd))):
         assert {"a.py": b"1"} == read.files
-        assert {"\\udcff.py": "has a name that is no UTF-8"} == read.left_out
+        assert dict.fromkeys(["\\udcff.py", "\\x1b[31m.py"], "has a name that cannot be printed") == read.left_out
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"\x1f\x8b nothing"])
