@@ -78,13 +78,8 @@ def read_archive(path: Path) -> Read:
     return Read(files, hashlib.sha256(content).hexdigest(), left_out)
 
 
-def read_folder(directory: Path) -> Read:
-    """What is kept of a folder's files; links are not followed, and folders whose names begin with a dot are left."""
-    return read_files(directory, (path for suffix in KEPT for path in directory.rglob(f"*{suffix}")))
-
-
 def read_files(directory: Path, paths: Iterable[Path]) -> Read:
-    """What is kept of these files of a folder, likewise."""
+    """These files of a folder; links are not followed, and folders whose names begin with a dot are left."""
 
     def found() -> Iterator[_Member]:
         for path in sorted(paths):

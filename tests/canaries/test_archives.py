@@ -14,9 +14,15 @@ from pathlib import Path
 import pytest
 
 from harness.canaries import archives
-from harness.canaries.archives import read_archive, read_folder
+from harness.canaries.archives import Read, read_archive, read_files
 from harness.errors import ArtifactError
 from tests.canaries.making import sdist, wheel
+
+
+def read_folder(directory: Path) -> Read:
+    """All of its Python files."""
+    return read_files(directory, directory.rglob("*.py"))
+
 
 FILES = {"guarded/a.py": b"a = 1\n", "guarded/b.py": b"b = 2\n"}
 
