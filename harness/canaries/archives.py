@@ -1,19 +1,22 @@
 """Reads wheels, source archives and folders of strangers: with limits, and nothing is ever unpacked where it says.
 
 Only Python files are kept, and templates that packages read when they are imported; the rest is counted and
-left. Raises ArtifactError for whatever is beyond a limit.
+left. A file that is too large by itself is left out, and that is remembered. Raises ArtifactError for whatever is
+beyond another limit.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from harness.errors import ArtifactError
 
@@ -23,10 +26,19 @@ MAX_MEMBERS = 50_000
 MAX_FILE_BYTES = 16 * 2**20
 MAX_TOTAL_BYTES = 256 * 2**20
 """Of all files that are kept, unpacked."""
+MAX_UNPACKED_BYTES = 2**31
+"""Of a whole source archive."""
+MAX_AROUND_BYTES = 2**20
+"""Of what a source archive says before and after one member's content."""
 
-
-_MALFORMED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RuntimeError)
-"""What the two libraries raise; NotImplementedError is a RuntimeError."""
+_MALFORMED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError, MemoryError, OSError, ValueError,
+    RuntimeError,
+)  # fmt: skip
+"""What the libraries raise; NotImplementedError and RecursionError are RuntimeErrors."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_LISTED = b"PK\x01\x02"
+"""Each entry of a zip's directory begins so."""
 
 
 class Read(NamedTuple):
@@ -36,6 +48,17 @@ class Read(NamedTuple):
     """What is kept by path, sorted."""
     digest: str
     """sha256 of the archive, or of the files of a folder."""
+    left_out: Mapping[str, str]
+    """Why a file is not kept that would be, by its path."""
+
+
+class _Member(NamedTuple):
+    """A file that may be kept."""
+
+    name: str
+    size: int
+    content: bytes
+    """Empty if it is too large."""
 
 
 def read_archive(path: Path) -> Read:
@@ -43,70 +66,103 @@ def read_archive(path: Path) -> Read:
     if path.stat().st_size > MAX_ARCHIVE_BYTES:
         raise _beyond(path, f"{MAX_ARCHIVE_BYTES} bytes", f"{path.stat().st_size}")
     content = path.read_bytes()
+    members = _zipped if path.suffix in (".whl", ".zip") else _tarred
     try:
-        if path.suffix in (".whl", ".zip"):
-            files = _limited(_zipped(content, path), path)
-        else:
-            files = _limited(_tarred(content, path), path)
+        files, left_out = _limited(members(content, path), path)
     except _MALFORMED as error:
         raise ArtifactError(f"is no archive that can be read: {error}", where=path.name) from error
-    if path.suffix != ".whl":
-        files = _without_top(files)
-    return Read(files, hashlib.sha256(content).hexdigest())
+    tops = {name.partition("/")[0] for name in (*files, *left_out)}
+    if path.suffix != ".whl" and len(tops) == 1:
+        files = {name.partition("/")[2]: each for name, each in files.items()}
+        left_out = {name.partition("/")[2]: why for name, why in left_out.items()}
+    return Read(files, hashlib.sha256(content).hexdigest(), left_out)
 
 
-def read_folder(directory: Path) -> Read:
-    """What is kept of a folder's files; links are not followed, and folders whose names begin with a dot are left."""
+def read_files(directory: Path, paths: Iterable[Path]) -> Read:
+    """These files of a folder; links are not followed, and folders whose names begin with a dot are left."""
 
-    def listed() -> Iterator[tuple[str, bytes]]:
-        for path in sorted(path for suffix in KEPT for path in directory.rglob(f"*{suffix}")):
+    def found() -> Iterator[_Member]:
+        for path in sorted(paths):
             relative = path.relative_to(directory)
             if path.is_symlink() or not path.is_file() or any(part.startswith(".") for part in relative.parts):
                 continue
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise _beyond(path, f"{MAX_FILE_BYTES} bytes", f"{path.stat().st_size}")
-            yield relative.as_posix(), path.read_bytes()
+            size = path.stat().st_size
+            yield _Member(relative.as_posix(), size, path.read_bytes() if size <= MAX_FILE_BYTES else b"")
 
-    files = _limited(listed(), directory)
+    files, left_out = _limited(found(), directory)
     digest = hashlib.sha256()
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return Read(files, digest.hexdigest())
+    return Read(files, digest.hexdigest(), left_out)
 
 
-def _zipped(content: bytes, path: Path) -> Iterator[tuple[str, bytes]]:
+def _zipped(content: bytes, path: Path) -> Iterator[_Member]:
+    # Counted before the directory is listed: a list of it takes much more. What it says of its length may be wrong.
+    if content.count(_LISTED) > MAX_MEMBERS:
+        raise _beyond(path, f"{MAX_MEMBERS} members", f"{content.count(_LISTED)}")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = archive.infolist()
-        if len(members) > MAX_MEMBERS:
-            raise _beyond(path, f"{MAX_MEMBERS} members", f"{len(members)}")
-        for member in members:
+        for member in archive.infolist():
             name = _checked(member.filename, path)
-            if not member.is_dir() and name.endswith(KEPT):
-                with archive.open(member) as file:
-                    yield name, _read(file, path, name)
+            if member.is_dir() or not name.endswith(KEPT):
+                continue
+            if member.compress_type not in _METHODS:
+                raise ArtifactError("a member is neither deflated nor stored", where=path.name, got=ascii(name)[:120])
+            # No more is read of a member than it says that it has; of one that has more, the checksum is wrong.
+            size = member.file_size
+            yield _Member(name, size, archive.read(member) if size <= MAX_FILE_BYTES else b"")
 
 
-def _tarred(content: bytes, path: Path) -> Iterator[tuple[str, bytes]]:
-    # As a stream: a member is read when it comes, and no list of them is made.
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r|*") as archive:
-        read = 0
-        for number, member in enumerate(archive):
-            read += max(0, member.size)
-            if number >= MAX_MEMBERS:
-                raise _beyond(path, f"{MAX_MEMBERS} members", "more")
-            if read > 8 * MAX_TOTAL_BYTES:
-                raise _beyond(path, f"{8 * MAX_TOTAL_BYTES} bytes, unpacked", "more")
-            name = _checked(member.name, path)
-            if member.isfile() and name.endswith(KEPT) and (file := archive.extractfile(member)) is not None:
-                yield name, _read(file, path, name)
+def _tarred(content: bytes, path: Path) -> Iterator[_Member]:
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as unzipped:
+        metered = _Metered(unzipped, path)
+        with tarfile.TarFile(fileobj=metered) as archive:  # type: ignore[arg-type]  # of a file it reads and seeks
+            for number, member in enumerate(iter(archive.next, None)):
+                if number >= MAX_MEMBERS:
+                    raise _beyond(path, f"{MAX_MEMBERS} members", "more")
+                name = _checked(member.name, path)
+                if member.isfile() and name.endswith(KEPT):
+                    is_read = member.size <= MAX_FILE_BYTES
+                    metered.left = member.size
+                    yield _Member(name, member.size, metered.read(member.size) if is_read else b"")
+                # What would be kept of each, and of headers that are said to be for all that follow.
+                archive.members.clear()  # type: ignore[attr-defined]
+                archive.pax_headers.clear()  # type: ignore[attr-defined]
+                metered.left = MAX_AROUND_BYTES
 
 
-def _read(file: IO[bytes], path: Path, name: str) -> bytes:
-    """What a file really has, whatever the archive says of it."""
-    content = file.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise _beyond(path, f"{MAX_FILE_BYTES} bytes in {name}", "more")
-    return content
+class _Metered:
+    """A file that is read once, from its beginning to its end, and not all of it at once."""
+
+    def __init__(self, file: gzip.GzipFile, path: Path) -> None:
+        self._file = file
+        self._path = path
+        self.left = MAX_AROUND_BYTES
+        """Bytes that may be read; what is passed over by `seek` is not, and its length has a limit too."""
+
+    def read(self, size: int) -> bytes:
+        """As of a file."""
+        if size < 0:
+            raise tarfile.ReadError("a member has less than no content")
+        self.left -= size
+        if self.left < 0:
+            raise _beyond(self._path, f"{MAX_AROUND_BYTES} bytes around a member", "more")
+        self._pass(self.tell() + size)
+        return self._file.read(size)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._file.tell()
+
+    def seek(self, position: int) -> None:
+        """Onwards."""
+        if position < self.tell():
+            raise tarfile.ReadError("a member begins before another's end")
+        self._pass(position)
+        self._file.seek(position)
+
+    def _pass(self, position: int) -> None:
+        if position > MAX_UNPACKED_BYTES:
+            raise _beyond(self._path, f"{MAX_UNPACKED_BYTES} bytes, unpacked", "more")
 
 
 def _checked(name: str, path: Path) -> str:
@@ -116,22 +172,25 @@ def _checked(name: str, path: Path) -> str:
     return "/".join(parts)
 
 
-def _limited(members: Iterator[tuple[str, bytes]], path: Path) -> dict[str, bytes]:
+def _limited(members: Iterable[_Member], path: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """What is kept, and why what is left out is not."""
     files: dict[str, bytes] = {}
+    left_out: dict[str, str] = {}
     total = 0
-    for name, content in members:
-        total += len(content)
-        if total > MAX_TOTAL_BYTES or len(files) >= MAX_MEMBERS:
+    for member in members:
+        name = member.name if member.name.isprintable() else ascii(member.name)[1:-1]
+        total += len(member.content)
+        if total > MAX_TOTAL_BYTES or len(files) + len(left_out) >= MAX_MEMBERS:
             raise _beyond(path, f"{MAX_TOTAL_BYTES} bytes of Python in {MAX_MEMBERS} files", "more")
-        if name in files:
+        if name in files or name in left_out:
             raise ArtifactError("two members have one path", where=path.name, got=ascii(name)[:120])
-        files[name] = content
-    return dict(sorted(files.items()))
-
-
-def _without_top(files: dict[str, bytes]) -> dict[str, bytes]:
-    tops = {name.partition("/")[0] for name in files}
-    return {name.partition("/")[2]: content for name, content in files.items()} if len(tops) == 1 else files
+        if name != member.name:
+            left_out[name] = "has a name that cannot be printed"
+        elif member.size > MAX_FILE_BYTES:
+            left_out[name] = f"has {member.size} bytes, and at most {MAX_FILE_BYTES} are read"
+        else:
+            files[name] = member.content
+    return dict(sorted(files.items())), left_out
 
 
 def _beyond(path: Path, most: str, got: str) -> ArtifactError:

@@ -52,7 +52,7 @@ def check(rule: Rule, tree: Tree, executor: Executor, folders: Folders, seed: st
 
 def _behaviour(rule: Rule, tree: Tree, executor: Executor, folders: Folders, seed: str) -> Verdict:
     """The package is imported, by a Python that has what it needs."""
-    if not any(path.startswith(rule.where) for path in tree.files):
+    if not any(path.startswith(rule.where) for path in (*tree.files, *tree.left_out)):
         return _verdict(rule, State.ABSENT, f"there is no {rule.where}", ())
     folder = folders(tree)
     asked, outcome = _execute(

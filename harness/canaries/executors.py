@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.artifacts import creating
 from harness.canaries.checking import ENTRY, Executor
-from harness.canaries.trees import Tree
+from harness.canaries.trees import Tree, Unparsable
 from harness.cells.variables import cell_environment
 from harness.records.canaries import Rule
 from harness.sandbox.client import Limits, Outcome, Sandbox
@@ -51,7 +51,12 @@ def executors_of(
 
 
 def unpacked(tree: Tree, parent: Path) -> Path:
-    """A folder with the tree's files, for a Python that is to import them; made once for each digest."""
+    """A folder with the tree's files, for a Python that is to import them; made once for each digest.
+
+    Raises Unparsable if one was not read: the package would not be what it is.
+    """
+    for name, why in tree.left_out.items():
+        raise Unparsable(f"{name} {why}")
     directory = parent / f"{tree.digest}-{len(tree.files)}"
     if not directory.exists():
         with creating(directory) as partial:

@@ -8,18 +8,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from unearth import PackageFinder
 
 from harness.artifacts import creating
-from harness.canaries.archives import MAX_ARCHIVE_BYTES, Read, read_archive, read_folder
+from harness.canaries.archives import KEPT, MAX_ARCHIVE_BYTES, Read, read_archive, read_files
 from harness.canaries.trees import Tree
 from harness.cells.pip_settings import pip_setting
 from harness.errors import UsageError
@@ -27,6 +31,7 @@ from harness.records.canaries import Source
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 _DIGEST_LENGTH = 64
+_TESTS = "tests"
 
 
 class Unreachable(Exception):
@@ -70,7 +75,8 @@ class Releases:
         read = read_archive(path)
         if read.digest != path.parent.name[-_DIGEST_LENGTH:]:
             raise Unreachable(f"{path} is not what was fetched: delete it")
-        return Tree(package, version, read.files, f"{source} {path.name}, sha256 {read.digest[:16]}", read.digest)
+        origin = f"{source} {path.name}, sha256 {read.digest[:16]}"
+        return Tree(package, version, read.files, origin, read.digest, read.left_out)
 
     def _kept(self, package: str, version: str, source: Source) -> Path | None:
         pattern = f"{version}-{source}-{'[0-9a-f]' * _DIGEST_LENGTH}/*"
@@ -142,46 +148,102 @@ def _offers(packages: Iterable[object]) -> Iterable[Offered]:
         yield Offered(version, source, link.filename, link.normalized, sha256)
 
 
-def installed(package: str, roots: Collection[str]) -> Tree | None:
-    """What is installed beside this Python, unless nothing is."""
+def is_installed(package: str) -> bool:
+    """Whether something of that name is installed beside this Python."""
+    return _distribution(package) is not None
+
+
+def installed(package: str, roots: Collection[str], source: Source) -> Tree:
+    """What is installed beside this Python; of an editable installation, the folder that it names. Raises Unreachable.
+
+    Of the folders `roots` all that lies in them can be imported; of others, what the distribution put there.
+    """
+    if (distribution := _distribution(package)) is None:
+        raise Unreachable(f"{package} is not installed")
+    site = Path(str(distribution.locate_file("")))
+    own = _kept_in(site, _own(package, roots))
+    if not own:
+        return _editable(package, distribution, roots, source)
+    if not (version := (distribution.metadata.get_all("Version") or [""])[0]):
+        raise Unreachable(f"what is installed of {package} in {site} does not say its version: install it again")
+    inside = [each for each in distribution.files or () if not each.is_absolute() and ".." not in each.parts]
+    listed = [site / each for each in inside if each.suffix in KEPT]
+    return _as_tree(package, version, read_files(site, {*own, *listed}), f"installed in {site}", source)
+
+
+def _distribution(package: str) -> importlib.metadata.Distribution | None:
     try:
-        distribution = importlib.metadata.distribution(package)
+        return importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-    folder = Path(str(distribution.locate_file("")))
-    read = _folders(folder, roots)
-    return Tree(package, distribution.version, read.files, f"installed in {folder}", read.digest)
 
 
-def folder(package: str, directory: Path, roots: Collection[str]) -> Tree:
-    """A folder that somebody has, or a git checkout: itself or its `src` holds the package. Raises UsageError."""
-    root = root_of(directory, roots)
+def _editable(
+    package: str, distribution: importlib.metadata.Distribution, roots: Collection[str], source: Source
+) -> Tree:
+    try:
+        about = json.loads(distribution.read_text("direct_url.json") or "")
+        url = urlsplit(about["url"])
+        is_editable = about["dir_info"]["editable"] is True and url.scheme == "file"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        is_editable = False
+    if not is_editable:
+        raise Unreachable(
+            f"none of the files of {package} lie in {distribution.locate_file('')}, where it is "
+            "installed: name its folder with --path, or a release with --version"
+        )
+    try:
+        return folder(package, Path(url2pathname(url.path)), roots, source)
+    except UsageError as error:
+        raise Unreachable(f"{package} is installed from a folder: {error}") from error
+
+
+def folder(package: str, directory: Path, roots: Collection[str], source: Source = "wheel") -> Tree:
+    """A folder that somebody has, or a git checkout: itself or its `src` holds the package, and no link to it does.
+
+    Raises UsageError; and Unreachable if it has not what a source archive has.
+    """
+    root = root_of(package, directory, roots)
     beside = [path.parent.name for path in root.glob("*/__init__.py")]
-    read = _folders(root, [*roots, *beside, "tests"])
+    read = read_files(root, _kept_in(root, {*roots, *beside, _TESTS}))
     commit = _commit(root, read.files)
     origin = f"folder {directory}" + (f", commit {commit}" if commit else "")
-    return Tree(package, f"g{commit}" if commit else "folder", read.files, origin, read.digest)
+    return _as_tree(package, f"g{commit}" if commit else "folder", read, origin, source)
 
 
-def root_of(directory: Path, roots: Collection[str]) -> Path:
+def _as_tree(package: str, version: str, read: Read, origin: str, source: Source) -> Tree:
+    if source == "sdist" and not any(path.startswith(f"{_TESTS}/") for path in read.files):
+        raise Unreachable(
+            f"{origin}: there are no tests, which source archives and checkouts have: name one with --version or --path"
+        )
+    return Tree(package, version, read.files, origin, read.digest, read.left_out)
+
+
+def root_of(package: str, directory: Path, roots: Collection[str]) -> Path:
     """Where in `directory` a package with the folders `roots` lies. Raises UsageError where it does not."""
+    own = _own(package, roots)
     for root in (directory, directory / "src"):
-        if any((root / name).is_dir() for name in roots):
+        if any(_is_folder(root / name) for name in own):
             return root
     raise UsageError(
-        "holds no such package", where=str(directory), expected=f"a folder {' or '.join(sorted(roots))} in it"
+        "holds no such package",
+        where=str(directory),
+        expected=f"a folder {' or '.join(sorted(own))} in it, and no link",
     )
 
 
-def _folders(root: Path, names: Collection[str]) -> Read:
-    files: dict[str, bytes] = {}
-    digest = hashlib.sha256()
-    for name in sorted(set(names)):
-        if (root / name).is_dir():
-            read = read_folder(root / name)
-            digest.update(f"{name} {read.digest}\n".encode())
-            files |= {f"{name}/{path}": content for path, content in read.files.items()}
-    return Read(files, digest.hexdigest())
+def _own(package: str, roots: Collection[str]) -> set[str]:
+    """The folders that are the package's alone."""
+    return set(roots) - {_TESTS} or {package.replace("-", "_")}
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _kept_in(root: Path, names: Collection[str]) -> set[Path]:
+    folders = [root / name for name in names if _is_folder(root / name)]
+    return {path for each in folders for suffix in KEPT for path in each.rglob(f"*{suffix}")}
 
 
 def _commit(root: Path, files: Mapping[str, bytes]) -> str:
@@ -208,9 +270,10 @@ def _git(directory: Path, *words: str) -> str:
     try:
         ended = subprocess.run(
             ["git", "-C", str(directory), *words],
-            capture_output=True, text=True, timeout=20, check=False, env=environment,
+            capture_output=True, encoding=sys.getfilesystemencoding(), errors=sys.getfilesystemencodeerrors(),
+            timeout=20, check=False, env=environment,
         )  # fmt: skip
-    except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return ended.stdout if ended.returncode == 0 else ""
 

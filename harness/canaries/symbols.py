@@ -43,7 +43,7 @@ def placed(where: str, name: str) -> tuple[str, str]:
 
 def find(tree: Tree, path: str, name: str) -> Symbol | None:
     """The definition `name` (`Class.method` and `function.inner` too) in a file; the last if there are several."""
-    if path not in tree.files:
+    if path not in tree.files and path not in tree.left_out:
         return None
     body: Sequence[ast.stmt] = tree.parsed(path).body
     node: Definition | None = None

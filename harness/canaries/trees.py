@@ -5,15 +5,19 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-MAX_FILE_BYTES = 8 * 2**20
+MAX_FILE_BYTES = 2 * 2**20
+MAX_WORDS = 300_000
+"""And signs, and lines: by them a syntax tree grows, to a kilobyte for each, and not by bytes."""
+_WORD = re.compile(rb"\w+|[^\w\s]|\n")
 
 
 class Unparsable(Exception):
-    """A file is no Python that this Python reads."""
+    """A file is no Python that this Python reads, or was not read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +31,13 @@ class Tree:
     """Where it came from, in words."""
     digest: str
     """Of the archive, or of all files; of what was edited, another."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Why a file was not read, by its path: it is there, and nobody knows what it says."""
 
     @functools.cached_property
     def modules(self) -> Mapping[str, str]:
         """Path by the name of the module; `__init__.py` is its folder's."""
-        return {module_of(path): path for path in self.files if path.endswith(".py")}
+        return {module_of(path): path for path in (*self.files, *self.left_out) if path.endswith(".py")}
 
     @functools.cached_property
     def _parsed(self) -> dict[str, ast.Module]:
@@ -47,8 +53,12 @@ class Tree:
     def parsed(self, path: str) -> ast.Module:
         """The file's syntax tree; do not change it. Raises Unparsable."""
         if path not in self._parsed:
+            if path in self.left_out:
+                raise Unparsable(f"{path} {self.left_out[path]}")
             if len(self.files[path]) > MAX_FILE_BYTES:
-                raise Unparsable(f"{path} has {len(self.files[path])} bytes; at most {MAX_FILE_BYTES} are read")
+                raise Unparsable(f"{path} has {len(self.files[path])} bytes; at most {MAX_FILE_BYTES} are parsed")
+            if any(number >= MAX_WORDS for number, _ in enumerate(_WORD.finditer(self.files[path]))):
+                raise Unparsable(f"{path} has more than {MAX_WORDS} words and lines, and is not parsed")
             try:
                 self._parsed[path] = _syntax_tree(self.text(path), path)
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -59,12 +69,12 @@ class Tree:
         """The same, with another file."""
         files = {**self.files, path: text.encode()}
         digest = hashlib.sha256(f"{self.digest}\0{path}\0{text}".encode()).hexdigest()
-        return Tree(self.package, self.version, files, f"{self.origin}, edited", digest)
+        return replace(self, files=files, origin=f"{self.origin}, edited", digest=digest)
 
     def mentioning(self, word: str) -> Iterator[str]:
-        """The paths of the modules that hold `word`, anywhere; quick, as nothing is parsed."""
+        """The paths of the modules that were read and hold `word`, anywhere; quick, as nothing is parsed."""
         needle = word.encode()
-        return (path for path in sorted(self.modules.values()) if needle in self.files[path])
+        return (path for path in sorted(self.modules.values()) if needle in self.files.get(path, b""))
 
 
 @functools.lru_cache(maxsize=64)

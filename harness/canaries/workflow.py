@@ -31,7 +31,7 @@ from harness.cells.many import build_all, resolve_all
 from harness.cells.records import Progress as CellProgress
 from harness.errors import ArtifactError, UsageError
 from harness.planning.matrix import select_cells
-from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport, Rule, State, Told, Verdict
+from harness.records.canaries import SCHEMA_VERSION, CanaryReport, ReleaseReport, Rule, Source, State, Told, Verdict
 from harness.records.cases import Matrix
 from harness.runs.selection import parse
 
@@ -85,8 +85,8 @@ def run_canaries(
     check_rows(rules, matrix)
     chosen = _chosen(request, rules)
     if request.path is not None:
-        for each in chosen.values():
-            sources.root_of(request.path, _roots(each))  # before an environment is built for it
+        for package, each in chosen.items():
+            sources.root_of(package, request.path, _roots(each))  # before an environment is built for it
     seed = request.seed or secrets.token_hex(8)
     releases = sources.Releases(request.out / "sources")
     wanted = [(package, version) for package in chosen for version in _versions(request, package, releases)]
@@ -134,7 +134,7 @@ def _versions(request: CanaryRequest, package: str, releases: sources.Releases) 
         return [""]
     if request.version:
         return [request.version]
-    if not request.newest and not request.since and not request.until and _installed(package, ()) is not None:
+    if not request.newest and not request.since and not request.until and sources.is_installed(package):
         return [""]
     try:
         found = releases.versions(package, request.since, request.until)
@@ -146,10 +146,6 @@ def _versions(request: CanaryRequest, package: str, releases: sources.Releases) 
 def _roots(rules: Iterable[Rule]) -> list[str]:
     """The folders that a package's guards are in."""
     return sorted({PurePosixPath(rule.where).parts[0] for rule in rules})
-
-
-def _installed(package: str, roots: Iterable[str]) -> Tree | None:
-    return sources.installed(package, list(roots))
 
 
 def _release(
@@ -221,18 +217,15 @@ def _untold(rule: Rule, why: str) -> Verdict:
 
 
 def _tree(
-    package: str, version: str, source: str, roots: list[str], request: CanaryRequest, releases: sources.Releases
+    package: str, version: str, source: Source, roots: list[str], request: CanaryRequest, releases: sources.Releases
 ) -> Tree:
     if version.startswith("?"):
         raise sources.Unreachable(version[1:])
     if request.path is not None:
-        return sources.folder(package, request.path, roots)
+        return sources.folder(package, request.path, roots, source)
     if version:
-        return releases.tree(package, version, "sdist" if source == "sdist" else "wheel")
-    found = _installed(package, roots)
-    if found is None:
-        raise sources.Unreachable(f"{package} is not installed")
-    return found
+        return releases.tree(package, version, source)
+    return sources.installed(package, roots, source)
 
 
 def _executors(

@@ -24,6 +24,13 @@ from harness.runs.request import load_catalogue
 from harness.sandbox.client import Sandbox
 
 NEEDED_GIB = 4
+SETTINGS = Path("/proc/sys")
+_FORBIDDING = {
+    "kernel/unprivileged_userns_clone": ("0", "1"),  # Debian
+    "kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),  # Ubuntu
+    "user/max_user_namespaces": ("0", "10000"),  # Red Hat
+}
+"""Settings of the kernel: where each forbids namespaces, and where it allows them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +106,25 @@ def _sandbox() -> str:
         raise DeltaproofError(
             "upstream's code cannot be shut in, so `deltaproof canary` executes none and can tell nothing",
             got=outcome.why or outcome.how,
-            next_step="Let users have namespaces of their own; on Ubuntu: "
-            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+            next_step=_how_to_allow(),
         )
     return f"jobs of strangers are shut in, in {outcome.wall_s:.2f} s"
+
+
+def _how_to_allow() -> str:
+    """What to set, of the settings by which this machine may forbid namespaces."""
+    forbidding = [
+        f"{name.replace('/', '.')}={allowed}"
+        for name, (forbidden, allowed) in _FORBIDDING.items()
+        if (SETTINGS / name).is_file() and (SETTINGS / name).read_text(encoding="ascii").strip() == forbidden
+    ]
+    if forbidding:
+        return f"Let users have namespaces of their own: sudo sysctl -w {' '.join(forbidding)}"
+    return (
+        "No setting of this machine forbids users namespaces of their own. In a container its seccomp or AppArmor "
+        "profile may: allow it unshare, mount and pivot_root, as with --security-opt seccomp=unconfined "
+        "--security-opt apparmor=unconfined"
+    )
 
 
 def _environments(out: Path) -> list[Finding]:

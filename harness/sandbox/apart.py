@@ -37,7 +37,8 @@ def main() -> None:
     try:
         walls.enter_own_pids()
     except OSError as error:
-        _say(talk, {"how": "impossible", "why": f"{error}"})
+        why = f"users have no namespaces of their own here, and `deltaproof doctor` says what to enable: {error}"
+        _say(talk, {"how": "impossible", "why": why})
         return
     child = os.fork()
     if child:
@@ -54,7 +55,7 @@ def main() -> None:
     gc.freeze()  # or each job would look through all that was imported, and copy it by that
     _say(talk, {"how": READY})
     for line in sys.stdin:
-        _say(talk, _run(json.loads(line), do, setting["room"]))
+        _say(talk, _run(json.loads(line), do, setting))
 
 
 def _function(entry: str) -> Callable[[Any], Any]:
@@ -68,13 +69,13 @@ def _say(talk: Any, answer: dict[str, Any]) -> None:
     talk.flush()
 
 
-def _run(job: dict[str, Any], do: Callable[[Any], Any], room: str) -> dict[str, Any]:
+def _run(job: dict[str, Any], do: Callable[[Any], Any], setting: dict[str, Any]) -> dict[str, Any]:
     pipes = {name: os.pipe() for name in ("answer", "said", "state")}
     started = time.monotonic()
     keeper = os.fork()
     if not keeper:
         job["limits"]["memory_bytes"] += _num_addresses()  # behind the walls nobody can see them
-        _keep(job, do, room, {name: write for name, (_, write) in pipes.items()})
+        _keep(job, do, setting, {name: write for name, (_, write) in pipes.items()})
     for _, write in pipes.values():
         os.close(write)
     limits = job["limits"]
@@ -121,12 +122,12 @@ def _read(ends: dict[str, int], deadline: float, most: int) -> tuple[dict[str, b
     return read, ""
 
 
-def _keep(job: dict[str, Any], do: Callable[[Any], Any], room: str, pipes: dict[str, int]) -> None:
+def _keep(job: dict[str, Any], do: Callable[[Any], Any], setting: dict[str, Any], pipes: dict[str, int]) -> None:
     """Put up the walls, have the job done behind them, and end as it ended. Does not return."""
     try:
         _close_all_but(set(pipes.values()))
-        limits = job["limits"]
-        walls.enter_room(room, [*_visible(), *job["visible"]], limits["scratch_bytes"])
+        visible = [*_visible(), *job["visible"]]
+        walls.enter_room(setting["room"], visible, setting["hidden"], job["limits"]["scratch_bytes"])
         worker = os.fork()
         if not worker:
             _work(job, do, pipes)
@@ -147,6 +148,7 @@ def _work(job: dict[str, Any], do: Callable[[Any], Any], pipes: dict[str, int]) 
     answer, state = pipes["answer"], pipes["state"]
     try:
         walls.die_with_parent()
+        os.setsid()  # a signal to its group is one to itself: `shut` lets it make no other
         os.dup2(pipes["said"], 1)
         os.dup2(pipes["said"], 2)
         os.close(pipes["said"])

@@ -20,6 +20,7 @@ import harness
 How = Literal["answered", "ended", "timeout", "too_much", "unreadable", "impossible"]
 """`ended` without an answer; `too_much` or `unreadable` of one; `impossible`: nothing was run."""
 _CODE = Path(harness.__file__).parents[1]
+_OURS = ("harness", "cases", "reports", "reference")
 _START_S = 120.0
 """For what is imported before the first job; torch and transformers take ten seconds on a slow machine."""
 _GRACE_S = 20.0
@@ -124,7 +125,10 @@ class Sandbox:
             )
         except OSError as error:
             return Outcome(how="impossible", why=f"{self._python} cannot be started: {error}")
-        setting = {"entry": self._entry, "preload": self._preload, "room": str(folder / "room")}
+        setting = {
+            "entry": self._entry, "preload": self._preload, "room": str(folder / "room"),
+            "hidden": [str(path) for path in _hidden()],
+        }  # fmt: skip
         told = self._ask(json.dumps(setting), _START_S)
         if told is None or told.get("how") != "ready":
             self._end()
@@ -156,6 +160,11 @@ class Sandbox:
             self._process.kill()
             self._process.communicate()
         self._process = None
+
+
+def _hidden() -> list[Path]:
+    """All that is ours: what must come of a job's calls stands there. Of a folder of installed packages, our own."""
+    return [_CODE / name for name in _OURS] if _CODE.name in ("site-packages", "dist-packages") else [_CODE]
 
 
 def _outcome(told: Mapping[str, Any]) -> Outcome:

@@ -30,6 +30,8 @@ _CAPABILITIES_3 = 0x20080522
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", "/proc/cpuinfo")
 SCRATCH = "/scratch"
 """The one folder that can be written, in memory, and gone at the end."""
+_NUM_FILES = "nr_inodes=4096"
+"""Of a file system in memory: one without content takes the kernel's."""
 
 
 def enter_own_pids() -> None:
@@ -37,16 +39,20 @@ def enter_own_pids() -> None:
     _in_user_namespace(_NEW_PIDS)
 
 
-def enter_room(directory: str, visible: Sequence[str], scratch_bytes: int) -> None:
+def enter_room(directory: str, visible: Sequence[str], hidden: Sequence[str], scratch_bytes: int) -> None:
     """See `visible` alone, and only to read; write in SCRATCH alone; no network; children in processes of their own.
 
+    Folders that are `hidden` are empty there, but for what is visible in them.
     `directory` is an empty folder that anybody may remove later: nothing is written into it. One thread may call this.
     """
     _in_user_namespace(_NEW_MOUNTS | _NEW_PIDS | _NEW_NETWORK | _NEW_IPC | _NEW_HOSTNAME)
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
-    _mount("tmpfs", directory, "tmpfs", _MS_NOSUID, "size=1m,mode=755")
-    for path in (*_outermost(visible), *_DEVICES):
-        _bind(path, directory + path)
+    _mount("tmpfs", directory, "tmpfs", _MS_NOSUID, f"size=1m,{_NUM_FILES},mode=755")
+    for path, is_shown in (*_planned(visible, hidden), *((device, True) for device in _DEVICES)):
+        if is_shown:
+            _bind(path, directory + path)
+        else:
+            _mount("tmpfs", directory + path, "tmpfs", _MS_NOSUID, f"size=1m,{_NUM_FILES},mode=755")
     os.mkdir(directory + SCRATCH)
     os.mkdir(directory + "/old")
     os.chdir(directory)
@@ -57,7 +63,7 @@ def enter_room(directory: str, visible: Sequence[str], scratch_bytes: int) -> No
     attributes = struct.pack("QQQQ", _READ_ONLY | _NO_SETUID, 0, 0, 0)
     called = _LIBC.syscall(_CALLS["mount_setattr"], _AT_FDCWD, b"/", _AT_RECURSIVE, attributes, len(attributes))
     _checked(called, "mount_setattr")
-    _mount("tmpfs", SCRATCH, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={scratch_bytes},mode=700")
+    _mount("tmpfs", SCRATCH, "tmpfs", _MS_NOSUID | _MS_NODEV, f"size={scratch_bytes},{_NUM_FILES},mode=700")
     os.chdir(SCRATCH)
 
 
@@ -94,11 +100,23 @@ def _in_user_namespace(more: int) -> None:
             file.write(text)
 
 
-def _outermost(paths: Sequence[str]) -> list[str]:
-    """Those that exist and that no other holds, as the kernel knows them and as they are called."""
-    called = {path.rstrip("/") for path in paths if os.path.isabs(path) and os.path.exists(path)}
-    called |= {os.path.realpath(path) for path in called}
-    return [path for path in sorted(called) if not any(path.startswith(f"{other}/") for other in called)]
+def _planned(visible: Sequence[str], hidden: Sequence[str]) -> list[tuple[str, bool]]:
+    """What is shown (True) or hidden again, the outer before the inner; as the kernel knows it and as it is called."""
+    shown = {path.rstrip("/") for path in visible if os.path.isabs(path) and os.path.exists(path)}
+    shown |= {os.path.realpath(path) for path in shown}
+    named = {path: os.path.realpath(path) for path in shown}
+    away = {os.path.realpath(path) for path in hidden if os.path.isdir(path)}
+    away |= {called + path[len(real) :] for called, real in named.items() for path in away if _is_in(path, real)}
+    plan: list[tuple[str, bool]] = []
+    for path in sorted(shown | away):
+        around = [is_shown for other, is_shown in plan if _is_in(path, other)]
+        if (path not in away) != bool(around and around[-1]):
+            plan.append((path, path not in away))
+    return plan
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _bind(path: str, target: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness.canaries import sources
-from harness.canaries.sources import Releases, Unreachable, folder, installed
+from harness.canaries.sources import Releases, Unreachable, folder, installed, is_installed
 from harness.errors import UsageError
 from tests.canaries.making import GUARD, WHERE, sdist, wheel
 
@@ -139,11 +142,127 @@ def test_what_is_kept_is_what_was_fetched(tmp_path: Path, archives: dict[str, by
 
 
 def test_what_is_installed() -> None:
-    """Beside this Python, with its version; None of what is not."""
-    found = installed("packaging", ["packaging"])
-    assert found is not None
+    """Beside this Python, with its version."""
+    found = installed("packaging", ["packaging"], "wheel")
     assert "packaging/version.py" in found.files
-    assert installed("no-such-package", ["none"]) is None
+    assert is_installed("packaging")
+    assert not is_installed("no-such-package")
+    with pytest.raises(Unreachable, match="no-such-package is not installed"):
+        installed("no-such-package", ["none"], "wheel")
+
+
+def install(
+    site: Path, *, files: Mapping[str, str], more: Mapping[str, str] | None = None, version: str = "7.1"
+) -> None:
+    """As pip does: the files, and a list of them."""
+    about = f"Metadata-Version: 2.1\nName: guarded\n{version and f'Version: {version}'}\n"
+    info = {"guarded-7.1.dist-info/METADATA": about, **(more or {})}
+    listed = "".join(f"{name},,\n" for name in (*files, *info, "../bin/guarded.py", "guarded-7.1.dist-info/RECORD"))
+    for name, text in {**files, **info, "guarded-7.1.dist-info/RECORD": listed}.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where packages are installed."""
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    return tmp_path / "site"
+
+
+def test_all_that_a_distribution_installed(site: Path) -> None:
+    """Its other folders too, and nothing of other distributions; what is in its own folder besides is imported too."""
+    files = {WHERE: GUARD, "guarded_downloads/__init__.py": "a = 1\n", "alone.py": "b = 1\n"}
+    install(site, files=files)
+    (site / "guarded" / "since.py").write_text("c = 1\n", encoding="utf-8")
+    (site / "other").mkdir()
+    (site / "other" / "__init__.py").write_text("", encoding="utf-8")
+    (site.parent / "bin").mkdir()
+    (site.parent / "bin" / "guarded.py").write_text("", encoding="utf-8")
+    found = installed("guarded", ["guarded"], "wheel")
+    assert {*files, "guarded/since.py"} == set(found.files)
+    assert ("7.1", f"installed in {site}") == (found.version, found.origin)
+
+
+def test_an_editable_installation_is_followed(site: Path, tmp_path: Path) -> None:
+    """To its folder, which is newer than every release; where that is not there any more, it is said."""
+    checkout = tmp_path / "a checkout"
+    (checkout / "src" / "guarded").mkdir(parents=True)
+    (checkout / "src" / WHERE).write_text(GUARD, encoding="utf-8")
+    about = json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}})
+    install(site, files={"guarded.pth": str(checkout)}, more={"guarded-7.1.dist-info/direct_url.json": about})
+    found = installed("guarded", ["guarded"], "wheel")
+    assert ({WHERE}, "folder") == (set(found.files), found.version)
+    assert str(checkout) in found.origin
+    shutil.rmtree(checkout)
+    with pytest.raises(Unreachable, match="holds no such package"):
+        installed("guarded", ["guarded"], "wheel")
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "",
+        "no JSON",
+        "[1]",
+        '{"url": 3}',
+        '{"url": "file:///tmp", "dir_info": {}}',
+        '{"url": "https://example.org/a", "dir_info": {"editable": true}}',
+    ],
+)
+def test_an_installation_without_the_package(site: Path, about: str) -> None:
+    """Is not one without its guards: it is said what to do."""
+    install(site, files={"guarded.pth": "x"}, more={"guarded-7.1.dist-info/direct_url.json": about} if about else {})
+    with pytest.raises(Unreachable, match=r"none of the files of guarded lie in .* --path"):
+        installed("guarded", ["guarded"], "wheel")
+
+
+def test_an_installation_without_a_version(site: Path) -> None:
+    """Nobody knows what may be asked of it."""
+    install(site, files={WHERE: GUARD}, version="")
+    with pytest.raises(Unreachable, match="does not say its version"):
+        installed("guarded", ["guarded"], "wheel")
+
+
+def test_what_a_source_archive_alone_has(site: Path, tmp_path: Path) -> None:
+    """Tests are not installed, and not in every folder: there they are not absent."""
+    install(site, files={WHERE: GUARD, "guarded/tests/test_a.py": ""})
+    with pytest.raises(Unreachable, match="no tests"):
+        installed("guarded", ["guarded", "tests"], "sdist")
+    with pytest.raises(Unreachable, match="no tests"):
+        folder("guarded", site, ["guarded", "tests"], "sdist")
+    (site / "tests").mkdir()
+    (site / "tests" / "test_a.py").write_text("", encoding="utf-8")
+    assert "tests/test_a.py" in folder("guarded", site, ["guarded", "tests"], "sdist").files
+    with pytest.raises(Unreachable, match="no tests"):
+        installed("guarded", ["guarded", "tests"], "sdist")
+
+
+def test_the_folder_of_a_package_is_its_own(tmp_path: Path) -> None:
+    """Its tests alone are none, nor is a link to another folder."""
+    (tmp_path / "tests").mkdir()
+    with pytest.raises(UsageError, match="expected a folder guarded in it"):
+        folder("guarded", tmp_path, ["tests", "guarded"])
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "saving.py").write_text(GUARD, encoding="utf-8")
+    (tmp_path / "guarded").symlink_to("elsewhere")
+    with pytest.raises(UsageError, match="holds no such package"):
+        folder("guarded", tmp_path, ["tests", "guarded"])
+
+
+def test_a_folder_with_names_that_are_no_text(tmp_path: Path) -> None:
+    """Is read, but for these; and is a checkout all the same."""
+    (tmp_path / "guarded").mkdir()
+    (tmp_path / WHERE).write_text(GUARD, encoding="utf-8")
+    (tmp_path / "guarded" / os.fsdecode(b"\xff.py")).write_bytes(b"")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *words], check=True)
+    found = folder("guarded", tmp_path, ["guarded"])
+    assert [WHERE] == list(found.files)
+    assert ["guarded/\\udcff.py"] == list(found.left_out)
+    assert re.fullmatch("g[0-9a-f]{12}", found.version)
 
 
 @pytest.mark.parametrize("below", ["", "src"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import harness
+from harness.sandbox import walls
 from harness.sandbox.client import Limits, Outcome, Sandbox
 
 ENTRY = "tests.sandbox.jobs:do"
@@ -118,6 +121,17 @@ def test_a_fork_bomb_is_one_process(sandbox: Sandbox) -> None:
     assert "timeout" == outcome.how
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_its_group_goes_to_itself_alone(sandbox: Sandbox, number: int) -> None:
+    """Neither who keeps it nor who runs jobs is in its group: the next job is answered, and at once."""
+    outcome = run(sandbox, f"import os\nos.kill(0, {int(number)})\nanswer = 'alive'")
+    assert "the process that runs jobs" not in outcome.why
+    following = run(sandbox, "answer = 1")
+    assert 1 == following.value
+    assert following.wall_s < 10
+    assert [0, 0, 1] == run(sandbox, "import os; answer = [os.getsid(0) - 1, os.getpgrp() - 1, os.getpid()]").value
+
+
 def test_threads_are_let(sandbox: Sandbox) -> None:
     """A library may need them."""
     source = "import threading\nanswer = []\nt = threading.Thread(target=lambda: answer.append(1))\nt.start(); t.join()"
@@ -151,6 +165,12 @@ def test_scratch_is_limited_and_forgotten(sandbox: Sandbox) -> None:
     assert "done" != attempt(sandbox, "for n in range(64): open(f'/scratch/{n}', 'wb').write(bytes(2**16))")
 
 
+def test_files_without_content_are_limited_too(sandbox: Sandbox) -> None:
+    """They take the kernel's memory."""
+    source = "import os\nfor n in range(10**5): os.close(os.open(f'/scratch/{n}', os.O_CREAT))"
+    assert "No space left" in attempt(sandbox, source)
+
+
 def test_what_is_shown_can_be_read_alone(sandbox: Sandbox, tmp_path: Path) -> None:
     """By its own path, in jobs that name it."""
     (tmp_path / "shown").write_text("text", encoding="utf-8")
@@ -159,6 +179,56 @@ def test_what_is_shown_can_be_read_alone(sandbox: Sandbox, tmp_path: Path) -> No
     write = f"try:\n  open({str(tmp_path / 'shown')!r}, 'w')\nexcept OSError as error:\n  answer = str(error)"
     assert "Read-only" in sandbox.run({"source": write}, visible=[tmp_path]).value
     assert "ended" == sandbox.run({"source": read}).how
+
+
+_LOOK = """
+import sys
+from pathlib import Path
+from harness.sandbox.client import Sandbox
+here = Path(sys.argv[1])
+LOOK = "(lambda os, path: os.path.isdir(path) and os.listdir(path))(__import__('os'), {!r})"
+with Sandbox(sys.executable, "builtins:eval") as sandbox:
+    names = ["harness", "cases", "reports", "reference", "harness/sandbox", "cases/canaries", "beside", "out/inner"]
+    for name in names:
+        outcome = sandbox.run(LOOK.format(str(here / name)), visible=[Path(each) for each in sys.argv[2:]])
+        print(name, outcome.value if outcome.how == "answered" else outcome)
+"""
+
+
+@pytest.mark.parametrize("called", ["site-packages", "checkout"])
+def test_what_is_ours_cannot_be_seen(tmp_path: Path, called: str) -> None:
+    """Installed among what a job sees, nothing of us is there: what must come of its calls stands there.
+
+    What lies in a checkout of ours and is named, an environment that was built there, is seen.
+    """
+    here = tmp_path / "python" / called
+    shutil.copytree(Path(harness.__file__).parent, here / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("cases/canaries/x.toml", "reports/a.py", "reference/a.py", "beside/a.py", "out/inner/a.py"):
+        (here / name).parent.mkdir(parents=True)
+        (here / name).write_text("returns = 1\n", encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-c", _LOOK, str(here), str(tmp_path / "python"), str(here / "out" / "inner")],
+        env={**os.environ, "PYTHONPATH": str(here)}, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    seen = dict(line.split(" ", 1) for line in ended.stdout.splitlines())
+    for name in ("harness", "cases", "reports", "reference", "harness/sandbox", "cases/canaries"):
+        assert seen[name] in ("[]", "False"), name
+    assert "['a.py']" == seen["out/inner"]
+    assert seen["beside"] == ("['a.py']" if called == "site-packages" else "False")
+
+
+def test_what_is_hidden_is_hidden_under_every_name(tmp_path: Path) -> None:
+    """And what is shown within it is shown; what nobody would see is not hidden."""
+    (tmp_path / "real" / "inner" / "ours" / "shown").mkdir(parents=True)
+    (tmp_path / "called").symlink_to("real")
+    real, called = tmp_path / "real", tmp_path / "called"
+    visible = [str(called), str(called / "inner"), str(real / "inner" / "ours" / "shown"), "relative", "/no/such"]
+    expected = [
+        (str(called), True), (f"{called}/inner/ours", False),
+        (str(real), True), (f"{real}/inner/ours", False), (f"{real}/inner/ours/shown", True),
+    ]  # fmt: skip
+    assert expected == walls._planned(visible, [f"{called}/inner/ours", "/no/such"])
+    assert [(f"{real}/inner/ours/shown", True)] == walls._planned(visible[2:], [f"{real}/inner/ours"])
 
 
 def test_there_is_no_network(sandbox: Sandbox) -> None:
@@ -303,4 +373,5 @@ def test_without_walls_nothing_is_run(call: str, tmp_path: Path) -> None:
         outcome = sandbox.run({})
     assert "impossible" == outcome.how
     assert outcome.why
+    assert ("deltaproof doctor" in outcome.why) is (call == "unshare"), "which settings to look at"
     assert not (tmp_path / "ran").exists()
