@@ -60,7 +60,10 @@ def train_trl(model: Any, lora: Any, case: Case, tokens: Tokens, tokenizer: Any)
             disable_tqdm=True,
             gradient_checkpointing=False,
             max_length=len(sequences[0]),
+            # The loss is the cross-entropy in every row: TRL 1.16 adds the experts' balance unless it is told not to.
+            **({"router_aux_loss_coef": 0.0} if "router_aux_loss_coef" in SFTConfig.__dataclass_fields__ else {}),
         )
+        balance = getattr(model.config, "router_aux_loss_coef", None)
         trainer = SFTTrainer(
             model=model,
             args=arguments,
@@ -69,6 +72,8 @@ def train_trl(model: Any, lora: Any, case: Case, tokens: Tokens, tokenizer: Any)
             peft_config=lora,
         )
         trainer.train()
+    if balance is not None:
+        model.config.router_aux_loss_coef = balance  # the trainer writes there what it was told
     losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
     adapted = trainer.model
     adapted.eval()

@@ -113,5 +113,6 @@ def test_a_package_without_its_guards_is_never_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, code: ExitCode
 ) -> None:
     """Where they are expected they are gone; where they are not, nothing is known."""
+    monkeypatch.setattr(sources, "is_installed", lambda _: True)
     monkeypatch.setattr(sources, "installed", lambda *_: tree("", version))
     assert code == look(tmp_path, [rule(expected=">=2.0")]).exit_code
