@@ -88,7 +88,10 @@ def is_reached(tree: Tree, where: str, symbol: Symbol) -> bool:
     """
     modules = {module: path for module, path in tree.modules.items() if is_of_package(path, where)}
     start = module_of(where)
-    waiting = [start] if start in modules and symbol.path != where else list(modules)
+    is_anywhere = start not in modules or symbol.path == where
+    name = symbol.name.partition(".")[0]
+    named = {*tree.mentioning(name), *tree.mentioning("import *")}
+    waiting = [module for module, path in modules.items() if path in named] if is_anywhere else [start]
     seen: set[str] = set()
     while waiting:
         module = waiting.pop()
@@ -99,7 +102,7 @@ def is_reached(tree: Tree, where: str, symbol: Symbol) -> bool:
             continue
         if _refers(tree, module, known, symbol):
             return True
-        for each in itertools.chain.from_iterable(known.imports.values()):
+        for each in itertools.chain.from_iterable(known.imports.values() if not is_anywhere else ()):
             source = source_of(tree, module, each)
             waiting += ({source, f"{source}.{each.name}"} & modules.keys()) - seen
     return False

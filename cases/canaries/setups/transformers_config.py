@@ -27,6 +27,11 @@ class Utilities(ModuleType):
 
     PushToHubMixin = PushToHubMixin
 
+    @staticmethod
+    def is_torch_available() -> bool:
+        """As where it is used."""
+        return True
+
     def __getattr__(self, name: str) -> Any:
         return getattr(StandIn("transformers.utils"), name)
 
