@@ -1,4 +1,4 @@
-"""The process that runs what nobody trusts, one job after the other, each behind walls in a process of its own.
+"""The process that runs what nobody trusts, each job behind walls in a process of its own, as many as are asked for.
 
 `python -m harness.sandbox.apart`, asked in lines of JSON and answering in lines of JSON (`client.py`). It imports once
 what jobs need, and forks for each; never runs a job itself. Standard library only: it runs inside cells.
@@ -10,6 +10,7 @@ import contextlib
 import gc
 import importlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -26,19 +27,20 @@ from harness.sandbox import walls
 READY = "ready"
 MAX_SAID = 4000
 """Bytes that are kept, the last, of what a job prints."""
-_ASKER = "asker"
+_CHUNK = 2**16
 
 
 def main() -> None:
     """Answer lines until there are no more. The first says what to import, and which function does the jobs."""
     talk = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what imports print is no answer
-    setting = json.loads(sys.stdin.readline())
+    with open(0, "rb", buffering=0, closefd=False) as asker:
+        setting = json.loads(asker.readline())
     try:
         walls.enter_own_pids()
     except OSError as error:
         why = f"users have no namespaces of their own here, and `deltaproof doctor` says what to enable: {error}"
-        _say(talk, {"how": "impossible", "why": why})
+        _say(talk, {"number": setting["number"], "how": "impossible", "why": why})
         return
     child = os.fork()
     if child:
@@ -49,13 +51,13 @@ def main() -> None:
         for name in setting["preload"]:
             importlib.import_module(name)
     except Exception:  # noqa: BLE001 - a package may fail to be imported in any way
-        _say(talk, {"how": "impossible", "why": traceback.format_exc(limit=-3)[-MAX_SAID:]})
+        why = traceback.format_exc(limit=-3)[-MAX_SAID:]
+        _say(talk, {"number": setting["number"], "how": "impossible", "why": why})
         return
     sys.dont_write_bytecode = True  # of the above it is kept: the next start takes a fifth of the time
     gc.freeze()  # or each job would look through all that was imported, and copy it by that
-    _say(talk, {"how": READY})
-    for line in sys.stdin:
-        _say(talk, _run(json.loads(line), do, setting))
+    _say(talk, {"number": setting["number"], "how": READY})
+    _serve(talk, do, setting)
 
 
 def _function(entry: str) -> Callable[[Any], Any]:
@@ -69,57 +71,93 @@ def _say(talk: Any, answer: dict[str, Any]) -> None:
     talk.flush()
 
 
-def _run(job: dict[str, Any], do: Callable[[Any], Any], setting: dict[str, Any]) -> dict[str, Any]:
-    pipes = {name: os.pipe() for name in ("answer", "said", "state")}
-    started = time.monotonic()
-    keeper = os.fork()
-    if not keeper:
-        job["limits"]["memory_bytes"] += _num_addresses()  # behind the walls nobody can see them
-        _keep(job, do, setting, {name: write for name, (_, write) in pipes.items()})
-    for _, write in pipes.values():
-        os.close(write)
-    limits = job["limits"]
-    ends = {name: read for name, (read, _) in pipes.items()}
-    read, why = _read(ends, started + limits["time_s"], limits["answer_bytes"])
-    state = dict(line.split(" ", 1) for line in read["state"].decode("utf-8", "replace").splitlines() if " " in line)
-    if "pid" in state:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(state["pid"]), signal.SIGKILL)  # the first of its processes: all of them end
-    status = os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1])
-    for end in ends.values():
-        os.close(end)
-    told = {"said": read["said"][-MAX_SAID:].decode("utf-8", "replace"), "wall_s": time.monotonic() - started}
-    if "shut" not in state:
-        return {"how": "impossible", "why": state.get("error", "the walls could not be put up"), **told}
-    if why:
-        return {"how": why, "why": "", **told}
-    if not read["answer"]:
-        return {"how": "ended", "why": _name_of(status), **told}
-    return {"how": "answered", "answer": read["answer"].decode("utf-8", "replace"), "why": "", **told}
-
-
-def _read(ends: dict[str, int], deadline: float, most: int) -> tuple[dict[str, bytes], str]:
-    """What comes out of each pipe, and why reading stopped before their end: empty if it did not."""
-    read = dict.fromkeys(ends, b"")
+def _serve(talk: Any, do: Callable[[Any], Any], setting: dict[str, Any]) -> None:
+    """Run jobs side by side until nobody is there to ask. Does not return: with this process all others end."""
+    jobs: list[_Job] = []
+    begun = b""
     with selectors.DefaultSelector() as selector:
-        for name, end in ends.items():
-            selector.register(end, selectors.EVENT_READ, name)
-        selector.register(0, selectors.EVENT_READ, _ASKER)
-        while len(selector.get_map()) > 1:
-            ready = selector.select(max(0.0, deadline - time.monotonic()))
-            if not ready or time.monotonic() > deadline:
-                return read, "timeout"
-            for key, _ in ready:
-                if key.data == _ASKER:  # says nothing while a job runs: it has gone
-                    sys.exit(1)  # and with the first process of these all others end
-                if got := os.read(key.fd, 65536):
-                    kept = read[key.data] + got
-                    read[key.data] = kept[-MAX_SAID:] if key.data == "said" else kept
-                else:
-                    selector.unregister(key.fd)
-            if len(read["answer"]) > most:
-                return read, "too_much"
-    return read, ""
+        selector.register(0, selectors.EVENT_READ)
+        while True:
+            wait_s = min((job.deadline for job in jobs), default=math.inf) - time.monotonic()
+            for key, _ in selector.select(max(0.0, wait_s) if jobs else None):
+                if key.data:
+                    job, name = key.data
+                    if not job.take(name):
+                        selector.unregister(key.fd)
+                    continue
+                if not (got := os.read(0, _CHUNK)):
+                    sys.exit(1)
+                *lines, begun = (begun + got).split(b"\n")
+                for line in lines:
+                    jobs.append(job := _Job(json.loads(line), do, setting))
+                    for name, end in job.ends.items():
+                        selector.register(end, selectors.EVENT_READ, (job, name))
+            for job in [job for job in jobs if job.is_over]:
+                for name in job.open:
+                    selector.unregister(job.ends[name])
+                jobs.remove(job)
+                _say(talk, job.end())
+
+
+class _Job:
+    """One that runs: who keeps it, what has come out of its pipes, and why it is not waited for, if it is not."""
+
+    def __init__(self, asked: dict[str, Any], do: Callable[[Any], Any], setting: dict[str, Any]) -> None:
+        self._number = asked["number"]
+        self._most = asked["limits"]["answer_bytes"]
+        self._started = time.monotonic()
+        self._read = dict.fromkeys(("answer", "said", "state"), b"")
+        pipes = {name: os.pipe() for name in self._read}
+        self._keeper = os.fork()
+        if not self._keeper:
+            asked["limits"]["memory_bytes"] += _num_addresses()  # behind the walls nobody can see them
+            _keep(asked, do, setting, {name: write for name, (_, write) in pipes.items()})
+        for _, write in pipes.values():
+            os.close(write)
+        self.ends = {name: read for name, (read, _) in pipes.items()}
+        self.open = set(pipes)
+        self.deadline = self._started + asked["limits"]["time_s"]
+
+    def take(self, name: str) -> bool:
+        """Read what there is in a pipe; False at its end."""
+        got = os.read(self.ends[name], _CHUNK)
+        kept = self._read[name] + got
+        self._read[name] = kept[-MAX_SAID:] if name == "said" else kept
+        if not got:
+            self.open.remove(name)
+        return bool(got)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be read."""
+        return not self.open or bool(self._broken_off)
+
+    @property
+    def _broken_off(self) -> str:
+        if len(self._read["answer"]) > self._most:
+            return "too_much"
+        return "timeout" if self.open and time.monotonic() > self.deadline else ""
+
+    def end(self) -> dict[str, Any]:
+        """What came of it. Nothing of it is left."""
+        why, wall_s = self._broken_off, time.monotonic() - self._started
+        lines = self._read["state"].decode("utf-8", "replace").splitlines()
+        state = dict(line.split(" ", 1) for line in lines if " " in line)
+        if "pid" in state:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(state["pid"]), signal.SIGKILL)  # the first of its processes: all of them end
+        status = os.waitstatus_to_exitcode(os.waitpid(self._keeper, 0)[1])
+        for end in self.ends.values():
+            os.close(end)
+        said = self._read["said"][-MAX_SAID:].decode("utf-8", "replace")
+        told = {"number": self._number, "said": said, "wall_s": wall_s, "why": ""}
+        if "shut" not in state:
+            return {**told, "how": "impossible", "why": state.get("error", "the walls could not be put up")}
+        if why:
+            return {**told, "how": why}
+        if not self._read["answer"]:
+            return {**told, "how": "ended", "why": _name_of(status)}
+        return {**told, "how": "answered", "answer": self._read["answer"].decode("utf-8", "replace")}
 
 
 def _keep(job: dict[str, Any], do: Callable[[Any], Any], setting: dict[str, Any], pipes: dict[str, int]) -> None:

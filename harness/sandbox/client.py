@@ -6,9 +6,9 @@ What a job answers is data of the kinds that JSON has, of limited length; whoeve
 from __future__ import annotations
 
 import json
-import selectors
-import subprocess
+import os
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Literal, cast, get_args
 
 import harness
+from harness.sandbox.process import Process, Told
 
 How = Literal["answered", "ended", "timeout", "too_much", "unreadable", "impossible"]
 """`ended` without an answer; `too_much` or `unreadable` of one; `impossible`: nothing was run."""
@@ -25,7 +26,8 @@ _START_S = 120.0
 """For what is imported before the first job; torch and transformers take ten seconds on a slow machine."""
 _GRACE_S = 20.0
 """Beyond a job's own time, before the process that runs jobs is itself taken for hung."""
-_MAX_LINE = 2**26
+_NUM_LANES = min(8, os.cpu_count() or 1)
+"""Jobs at a time: each may take its memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +57,10 @@ class Outcome:
 
 
 class Sandbox:
-    """A process that has imported what jobs need. One job at a time; a process that hangs or dies is replaced.
+    """A process that has imported what jobs need, and runs those of several threads side by side.
 
-    `entry` is `module:function`, of one argument, importable by `python` from the folder that holds this package.
+    One that hangs or dies is replaced. `entry` is `module:function`, of one argument, importable by `python` from the
+    folder that holds this package.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class Sandbox:
         self._entry = entry
         self._preload = list(preload)
         self._environment = dict(environment or {})
-        self._process: subprocess.Popen[bytes] | None = None
-        self._failure: Outcome | None = None
+        self._lanes = threading.BoundedSemaphore(_NUM_LANES)
+        self._lock = threading.Lock()
+        self._process: Process | Outcome | None = None
+        """What runs jobs; or why nothing can."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Sandbox:
@@ -81,85 +86,68 @@ class Sandbox:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._end()
+        if isinstance(self._process, Process):
+            self._process.end()
         if self._folder is not None:
             self._folder.cleanup()
+
+    def begin(self) -> None:
+        """Start the process without waiting for it: it imports while others work."""
+        self._begun()
 
     def run(self, request: Any, *, limits: Limits | None = None, visible: Sequence[Path] = ()) -> Outcome:
         """Have `entry` called with `request`, which sees the folders `visible` besides Python's own."""
         limits = limits or Limits()
-        if self._process is None and self._failure is None:
-            self._failure = self._start()
-        if self._failure is not None:
-            return self._failure
         job = {"request": request, "limits": asdict(limits), "visible": [str(path.resolve()) for path in visible]}
-        told = self._ask(json.dumps(job), limits.time_s + _GRACE_S)
-        if told is None:
-            self._end()
-            return Outcome(how="timeout", why="the process that runs jobs hung or died with it")
+        with self._lanes:
+            process = self._begun()
+            if isinstance(process, Outcome):
+                return process
+            ready = process.ready(_START_S) or {}
+            if ready.get("how") != "ready":
+                failure = Outcome(how="impossible", why=str(ready.get("why", f"{self._python} gave no answer")))
+                self._replace(process, failure)
+                return failure
+            told = process.ask(job, limits.time_s + _GRACE_S)
+            if told is None:
+                self._replace(process, None)
+                return Outcome(how="timeout", why="the process that runs jobs hung or died with it")
         return _outcome(told)
 
-    def _start(self) -> Outcome | None:
-        """Start the process; what happened if that cannot be."""
+    def _begun(self) -> Process | Outcome:
         assert self._folder is not None, "a sandbox is used in a with statement"
-        folder = Path(self._folder.name)
-        for name in ("room", "home"):
-            (folder / name).mkdir(exist_ok=True)
+        with self._lock:
+            if self._process is None:
+                try:
+                    self._process = self._started(Path(self._folder.name))
+                except OSError as error:
+                    self._process = Outcome(how="impossible", why=f"{self._python} cannot be started: {error}")
+            return self._process
+
+    def _started(self, folder: Path) -> Process:
+        room, home = folder / "room", folder / "home"
+        for path in (room, home):
+            path.mkdir(exist_ok=True)
         environment = {
             "LANG": "C.UTF-8",
             **self._environment,
-            "HOME": str(folder / "home"),
-            "TMPDIR": str(folder / "home"),
+            "HOME": str(home),
+            "TMPDIR": str(home),
             "PYTHONPATH": str(_CODE),
             "PYTHONNOUSERSITE": "1",
         }
-        try:
-            self._process = subprocess.Popen(
-                [self._python, "-m", "harness.sandbox.apart"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=folder / "home",
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return Outcome(how="impossible", why=f"{self._python} cannot be started: {error}")
         setting = {
-            "entry": self._entry, "preload": self._preload, "room": str(folder / "room"),
+            "entry": self._entry, "preload": self._preload, "room": str(room),
             "hidden": [str(path) for path in _hidden()],
         }  # fmt: skip
-        told = self._ask(json.dumps(setting), _START_S)
-        if told is None or told.get("how") != "ready":
-            self._end()
-            return Outcome(how="impossible", why=str((told or {}).get("why", f"{self._python} gave no answer")))
-        return None
+        return Process(self._python, setting, environment=environment, directory=home)
 
-    def _ask(self, line: str, limit_s: float) -> dict[str, Any] | None:
-        """The answer to a line; None if there is none in time, or none that can be read."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            return None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(limit_s):
-                return None
-        try:
-            told = json.loads(self._process.stdout.readline(_MAX_LINE))
-        except ValueError:
-            return None
-        return told if isinstance(told, dict) else None
-
-    def _end(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-        self._process = None
+    def _replace(self, process: Process, by: Outcome | None) -> None:
+        """End a process; None is for another, when there is a job for it."""
+        process.end()
+        with self._lock:
+            if self._process is process:
+                self._process = by
 
 
 def _hidden() -> list[Path]:
@@ -167,7 +155,7 @@ def _hidden() -> list[Path]:
     return [_CODE / name for name in _OURS] if _CODE.name in ("site-packages", "dist-packages") else [_CODE]
 
 
-def _outcome(told: Mapping[str, Any]) -> Outcome:
+def _outcome(told: Told) -> Outcome:
     how = told.get("how")
     if how not in get_args(How):
         return Outcome(how="unreadable", why=f"the process that runs jobs said {how!r}")

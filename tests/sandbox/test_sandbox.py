@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -336,6 +337,54 @@ def test_a_python_that_is_not_there_runs_nothing(tmp_path: Path) -> None:
         outcome = run(sandbox, "answer = 1")
     assert "impossible" == outcome.how
     assert "cannot be started" in outcome.why
+
+
+def test_jobs_run_side_by_side(sandbox: Sandbox) -> None:
+    """In one process's memory at first, and then each behind walls of its own: none sees or harms another."""
+    source = """
+import os, time
+began = time.monotonic()
+open('/scratch/own', 'x').write('here')
+time.sleep(0.7)
+answer = [began, time.monotonic(), os.listdir('/scratch'), os.getpid(), given]
+"""
+    ends = "import os, signal, time\ntime.sleep(0.3)\nos.kill(0, signal.SIGKILL)\nos._exit(0)"
+    with ThreadPoolExecutor() as pool:
+        one, other = (pool.submit(run, sandbox, source, given=number) for number in (1, 2))
+        third = pool.submit(run, sandbox, ends).result()
+        first, second = one.result(), other.result()
+    assert [["own"], 1, 1] == first.value[2:]
+    assert [["own"], 1, 2] == second.value[2:], "to each its own answer"
+    assert "ended" == third.how
+    (began, ended, *_), (other_began, other_ended, *_) = first.value, second.value
+    assert os.cpu_count() == 1 or max(began, other_began) < min(ended, other_ended)
+
+
+def test_who_runs_jobs_is_replaced() -> None:
+    """All that waited for it are told, and the next job is answered."""
+    before = set(_below(os.getpid()))
+    with Sandbox(sys.executable, ENTRY) as sandbox, ThreadPoolExecutor() as pool:
+        source, limits = {"source": "import time; time.sleep(60)"}, Limits(time_s=60.0)
+        num_jobs = min(2, os.cpu_count() or 1)
+        waiting = [pool.submit(sandbox.run, source, limits=limits) for _ in range(num_jobs)]
+        below = _wait_for(
+            lambda: [each for each in _below(os.getpid()) if each not in before],
+            lambda found: len(found) == 2 + 2 * num_jobs,
+        )
+        os.kill(below[0], signal.SIGKILL)
+        for each in waiting:
+            assert "timeout" == each.result().how
+            assert "hung or died" in each.result().why
+        assert 1 == run(sandbox, "answer = 1").value
+
+
+def test_what_is_begun_is_not_waited_for() -> None:
+    """It imports while others work."""
+    with Sandbox(sys.executable, ENTRY, preload=["wave"]) as sandbox:
+        before = len(_below(os.getpid()))
+        sandbox.begin()
+        assert _wait_for(lambda: _below(os.getpid())[before:], lambda found: len(found) >= 2)
+        assert 1 == run(sandbox, "answer = 1").value
 
 
 def test_what_is_imported_once_is_compiled_once(tmp_path: Path) -> None:
