@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,26 +29,52 @@ class Impossible:
         return Outcome(how="impossible", why=self._why)
 
 
+class Yielding:
+    """An executor for threads that work in turn: who waits for an answer has `turn` no longer, until it is there.
+
+    Python would let one think at a time anyway; so none repeats what another has begun to parse.
+    """
+
+    def __init__(self, executor: Executor, turn: threading.Lock) -> None:
+        self._executor = executor
+        self._turn = turn
+
+    def run(self, request: object, *, limits: Limits, visible: tuple[Path, ...] = ()) -> Outcome:
+        """What came of it."""
+        self._turn.release()
+        try:
+            return self._executor.run(request, limits=limits, visible=visible)
+        finally:
+            self._turn.acquire()
+
+
 def executors_of(
-    rules: Mapping[str, Iterable[Rule]], pythons: Mapping[str, Path | str], stack: ExitStack
+    rules: Mapping[str, Iterable[Rule]],
+    pythons: Mapping[str, Path | str],
+    stack: ExitStack,
+    *,
+    begun: bool = False,
 ) -> dict[Key, Executor]:
     """One for each package and each row that its rules name; `pythons` are by row, those that cannot be had left out.
 
-    What one package needs may itself be watched: one process has not imported both. Each starts when it is first asked.
+    What one package needs may itself be watched: one process has not imported both. Each starts when it is first asked,
+    or now if it is to have `begun`.
     """
     needs: dict[Key, set[str]] = {}
     for package, each in rules.items():
         for rule in each:
             needs.setdefault((package, rule.row), set()).update(rule.needs)
     environment = cell_environment(scratch=Path("/scratch"), code=Path("/"), environ={})
-    return {
-        (package, row): stack.enter_context(
-            Sandbox(pythons[row], ENTRY, preload=sorted(preload), environment=environment)
-        )
-        if row in pythons
-        else Impossible(f"the environment of row {row} could not be built")
-        for (package, row), preload in needs.items()
-    }
+    found: dict[Key, Executor] = {}
+    for (package, row), preload in needs.items():
+        if row not in pythons:
+            found[package, row] = Impossible(f"the environment of row {row} could not be built")
+            continue
+        sandbox = Sandbox(pythons[row], ENTRY, preload=sorted(preload), environment=environment)
+        found[package, row] = stack.enter_context(sandbox)
+        if begun:
+            sandbox.begin()
+    return found
 
 
 def unpacked(tree: Tree, parent: Path) -> Path:

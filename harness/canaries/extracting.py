@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from harness.canaries.replacing import replacements
 from harness.canaries.statements import ANY, Import, Module, Statement, looked_at, looked_through
 from harness.canaries.symbols import Definition, Symbol, definitions, names_of, source_of
-from harness.canaries.trees import Tree, module_of
+from harness.canaries.trees import Tree, module_of, once_a_node
 
 MAX_STATEMENTS = 20_000
 
@@ -48,6 +48,10 @@ def extract(tree: Tree, symbols: Mapping[str, Symbol], needs: Collection[str], l
     sources = {module: extraction.source(module) for module in extraction.modules}
     doubts = tuple(dict.fromkeys(each for symbol in symbols.values() for each in extraction.doubts_of(symbol)))
     return Program(sources, tuple(sorted(extraction.stand_ins)), places, extraction.num_statements, doubts)
+
+
+_text_of = once_a_node(ast.unparse)
+"""Guards of one package have much in common."""
 
 
 class _Extraction:
@@ -98,7 +102,7 @@ class _Extraction:
     def source(self, module: str) -> str:
         """Of the module that is made. Type hints are not looked at."""
         kept = [self._kept_of(module, number) for number in sorted(self._kept[module])]
-        lines = map(ast.unparse, (*kept, *self._lifted.get(module, ())))
+        lines = map(_text_of, (*kept, *self._lifted.get(module, ())))
         return "\n".join(["from __future__ import annotations", *lines])
 
     def doubts_of(self, symbol: Symbol) -> Iterator[str]:

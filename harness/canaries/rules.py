@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 import harness
 from harness.canaries.refusing import check_python, refuse
 from harness.codec import decode
-from harness.errors import CaseError
+from harness.errors import CaseError, UsageError
 from harness.records.canaries import Rule, RuleFile
 from harness.records.cases import Matrix
+from harness.runs.selection import parse
 
 CANARIES = Path(harness.__file__).parents[1] / "cases" / "canaries"
 
 
-def load_rules(directory: Path = CANARIES, *, today: date | None = None) -> dict[str, tuple[Rule, ...]]:
-    """Every package's canaries. Raises CaseError, naming file and rule, for whatever could not catch anything."""
+def load_rules(
+    directory: Path = CANARIES, *, packages: Collection[str] = (), expression: str = "", today: date | None = None
+) -> dict[str, tuple[Rule, ...]]:
+    """The canaries of each of the `packages`, of all if none is named, whose `rule@package` matches the expression.
+
+    Raises CaseError, naming file and rule, for whatever could not catch anything; and UsageError for a package that no
+    canary watches, or if none matches.
+    """
+    matches = parse(expression)
     found = {}
-    for path in sorted(directory.glob("*.toml")):
+    others: list[str] = []
+    for path in _files(directory, packages):
         file = _read(path)
         if file.package != path.stem:
             raise CaseError("package and file name differ", where=path.name, expected=path.stem, got=file.package)
-        seen: set[str] = set()
-        for rule in file.rules:
-            where = f"{path.name}: {rule.name}"
-            if rule.name in seen:
-                raise CaseError("there are two of this name", where=where)
-            seen.add(rule.name)
-            refuse(rule, where, today or datetime.now(UTC).date())
-        found[file.package] = tuple(_with_setups(rule, directory, f"{path.name}: {rule.name}") for rule in file.rules)
+        names = [rule.name for rule in file.rules]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise CaseError("there are two of this name", where=f"{path.name}: {twice[0]}")
+        chosen = [rule for rule in file.rules if matches(f"{rule.name}@{file.package}")]
+        for rule in chosen:
+            refuse(rule, f"{path.name}: {rule.name}", today or datetime.now(UTC).date())
+        if chosen:
+            found[file.package] = tuple(_with_setups(rule, directory, f"{path.name}: {rule.name}") for rule in chosen)
+        others += names[:2]
     if not found:
-        raise CaseError("no canaries (*.toml)", where=str(directory))
+        expected = f"a part of a name, such as {', '.join(others)}"
+        raise UsageError("no canary matches -k", expected=expected, got=expression)
     return found
+
+
+def _files(directory: Path, packages: Collection[str]) -> list[Path]:
+    """The files of packages, by any of the names that a registry knows them by."""
+    named = {canonicalize_name(path.stem): path for path in sorted(directory.glob("*.toml"))}
+    if not named:
+        raise CaseError("no canaries (*.toml)", where=str(directory))
+    if not packages:
+        return list(named.values())
+    if unknown := [package for package in packages if canonicalize_name(package) not in named]:
+        names = ", ".join(path.stem for path in named.values())
+        raise UsageError("no canaries watch it", where=unknown[0], expected=f"one of {names}")
+    return list(dict.fromkeys(named[canonicalize_name(package)] for package in packages))
 
 
 def _read(path: Path) -> RuleFile:

@@ -14,13 +14,12 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
-from unearth import PackageFinder
 
 from harness.artifacts import creating
 from harness.canaries.archives import KEPT, MAX_ARCHIVE_BYTES, Read, read_archive, read_files
@@ -28,6 +27,9 @@ from harness.canaries.trees import Tree
 from harness.cells.pip_settings import pip_setting
 from harness.errors import UsageError
 from harness.records.canaries import Source
+
+if TYPE_CHECKING:
+    from unearth import PackageFinder
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 _DIGEST_LENGTH = 64
@@ -110,6 +112,8 @@ class Releases:
 
     @functools.cached_property
     def _finder(self) -> PackageFinder:
+        from unearth import PackageFinder  # takes as long as a guard; what is kept is not asked for
+
         indexes = [pip_setting("index-url") or DEFAULT_INDEX, *pip_setting("extra-index-url").split()]
         return PackageFinder(
             index_urls=indexes, find_links=pip_setting("find-links").split(), ignore_compatibility=True,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import bisect
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from weakref import WeakKeyDictionary
+
+from harness.canaries.trees import once_a_node
 
 ANY = "*"
 """A name that cannot be told."""
@@ -109,26 +110,12 @@ class _When(Enum):
 
 
 _LATER = (_When.LATER, _When.LATER_STILL)
-_STATEMENTS: WeakKeyDictionary[ast.stmt, Statement] = WeakKeyDictionary()
-_MODULES: WeakKeyDictionary[ast.Module, Module] = WeakKeyDictionary()
 
 
-def looked_at(node: ast.stmt) -> Statement:
-    """What a statement of a module does."""
-    if (found := _STATEMENTS.get(node)) is None:
-        found = _STATEMENTS[node] = _look(node)
-    return found
-
-
+@once_a_node
 def looked_through(node: ast.Module) -> Module:
     """What all statements of a module do."""
-    if (found := _MODULES.get(node)) is None:
-        found = _MODULES[node] = _look_through(node.body)
-    return found
-
-
-def _look_through(body: Sequence[ast.stmt]) -> Module:
-    made = Module([looked_at(node) for node in body], {}, {})
+    made = Module([looked_at(each) for each in node.body], {}, {})
     for number, statement in enumerate(made.statements):
         for name in statement.binds:
             made.deciding.setdefault(name, []).append(number)
@@ -136,8 +123,8 @@ def _look_through(body: Sequence[ast.stmt]) -> Module:
             made.imports.setdefault(each.bound, []).append(each)
     # What functions do to the module, whoever calls them does; and what is executed for what it does, deeply.
     found = [
-        made.written_by(each.calls, deep=isinstance(node, ast.Expr))
-        for node, each in zip(body, made.statements, strict=True)
+        made.written_by(each.calls, deep=isinstance(statement, ast.Expr))
+        for statement, each in zip(node.body, made.statements, strict=True)
     ]
     for number, names in enumerate(found):
         for name in names - made.statements[number].binds:
@@ -145,7 +132,9 @@ def _look_through(body: Sequence[ast.stmt]) -> Module:
     return made
 
 
-def _look(node: ast.stmt) -> Statement:
+@once_a_node
+def looked_at(node: ast.stmt) -> Statement:
+    """What a statement of a module does."""
     look = _Look()
     look.made.ends = isinstance(node, ast.Raise) or (
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _last(node.value.func) in _EXITS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from harness.canaries.statements import ANY, Import, Module, looked_through
-from harness.canaries.trees import Tree, Unparsable, module_of
+from harness.canaries.trees import Tree, Unparsable, module_of, once_a_node
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 _BLOCKS = (ast.If, ast.Try, ast.With)
@@ -190,6 +190,7 @@ def parameters_of(node: Definition) -> tuple[str, ...] | None:
     return tuple(each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
 
 
+@once_a_node
 def digest_of(node: ast.AST) -> str:
     """Of what the code says: not of formatting, comments, docstrings, hints, nor of what local names are called.
 

@@ -6,14 +6,20 @@ import ast
 import functools
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 MAX_FILE_BYTES = 2 * 2**20
 MAX_WORDS = 300_000
 """And signs, and lines: by them a syntax tree grows, to a kilobyte for each, and not by bytes."""
 _WORD = re.compile(rb"\w+|[^\w\s]|\n")
+
+
+N = TypeVar("N", bound=ast.AST)
+T = TypeVar("T")
 
 
 class Unparsable(Exception):
@@ -55,9 +61,12 @@ class Tree:
         if path not in self._parsed:
             if path in self.left_out:
                 raise Unparsable(f"{path} {self.left_out[path]}")
-            if len(self.files[path]) > MAX_FILE_BYTES:
-                raise Unparsable(f"{path} has {len(self.files[path])} bytes; at most {MAX_FILE_BYTES} are parsed")
-            if any(number >= MAX_WORDS for number, _ in enumerate(_WORD.finditer(self.files[path]))):
+            content = self.files[path]
+            if len(content) > MAX_FILE_BYTES:
+                raise Unparsable(f"{path} has {len(content)} bytes; at most {MAX_FILE_BYTES} are parsed")
+            if len(content) > MAX_WORDS and any(
+                number >= MAX_WORDS for number, _ in enumerate(_WORD.finditer(content))
+            ):
                 raise Unparsable(f"{path} has more than {MAX_WORDS} words and lines, and is not parsed")
             try:
                 self._parsed[path] = _syntax_tree(self.text(path), path)
@@ -81,6 +90,19 @@ class Tree:
 def _syntax_tree(text: str, path: str) -> ast.Module:
     """Kept by what a file says: most say the same in the next release."""
     return ast.parse(text, path)
+
+
+def once_a_node(compute: Callable[[N], T]) -> Callable[[N], T]:
+    """What is computed of a node, and is never None, is kept as long as the node is."""
+    kept: WeakKeyDictionary[N, T] = WeakKeyDictionary()
+
+    @functools.wraps(compute)
+    def remembered(node: N) -> T:
+        if (found := kept.get(node)) is None:
+            found = kept[node] = compute(node)
+        return found
+
+    return remembered
 
 
 def module_of(path: str) -> str:

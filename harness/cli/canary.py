@@ -12,8 +12,9 @@ import typer
 from packaging.version import InvalidVersion, Version
 
 from harness.canaries.publish import publish
+from harness.canaries.request import CanaryRequest
 from harness.canaries.rules import load_rules
-from harness.canaries.workflow import CanaryRequest, run_canaries
+from harness.canaries.workflow import run_canaries
 from harness.cli.canary_progress import CanaryProgress
 from harness.cli.console import DEFAULT_OUT, OUT_HELP, stderr, write_stdout
 from harness.cli.places import check_place
@@ -53,9 +54,9 @@ def canary(
     for option, file in (("--html", html), ("--sarif", sarif)):
         if file is not None:
             check_place(option, file)
+    rules = load_rules(packages=package or (), expression=expression)
     request = CanaryRequest(
         out=out,
-        packages=tuple(package or ()),
         version=version,
         newest=newest,
         path=path,
@@ -66,9 +67,8 @@ def canary(
         today=datetime.now(UTC).date(),
         command=shlex.join(["deltaproof", *sys.argv[1:]]),
     )
-    rules, matrix = load_rules(), load_catalogue().matrix
     with CanaryProgress(stderr()) as progress:
-        report = run_canaries(request, rules, matrix, progress=progress, cell_progress=progress.cell)
+        report = run_canaries(request, rules, load_catalogue().matrix, progress=progress, cell_progress=progress.cell)
     stderr().print(terminal.summary(report))
     views = publish(report, out)
     stderr().print(f"report: {views.html}", markup=False, highlight=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.canaries.rules import CANARIES, check_rows, load_rules
-from harness.errors import CaseError
+from harness.errors import CaseError, UsageError
 from harness.planning.matrix import load_matrix
 
 RULE = """
@@ -161,6 +161,18 @@ def test_a_file_is_named_for_its_package(tmp_path: Path) -> None:
         load(tmp_path, RULE, "other.toml")
     with pytest.raises(CaseError, match="no canaries"):
         load_rules(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("names", [("guarded_more",), ("guarded-more",), ("Guarded.More", "guarded_more")])
+def test_a_package_has_all_the_names_that_a_registry_knows(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """It is looked at once, under the name of its rules; what nobody asked for is not read."""
+    (tmp_path / "guarded_more.toml").write_text(f'package = "guarded_more"\n{RULE}', encoding="utf-8")
+    (tmp_path / "other.toml").write_text("nonsense", encoding="utf-8")
+    assert ["guarded_more"] == list(load_rules(tmp_path, packages=names))
+    with pytest.raises(UsageError, match="no canary matches -k; expected a part of a name, such as count; got nobody"):
+        load_rules(tmp_path, packages=names, expression="nobody")
+    with pytest.raises(UsageError, match="nothing: no canaries watch it; expected one of guarded_more, other"):
+        load_rules(tmp_path, packages=[*names, "nothing"])
 
 
 def test_a_template_gives_what_a_rule_does_not_say(tmp_path: Path) -> None:

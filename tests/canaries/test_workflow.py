@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.canaries import sources, workflow
+from harness.canaries import looking, sources
+from harness.canaries.request import CanaryRequest
 from harness.canaries.rules import CANARIES
 from harness.canaries.trees import Tree
-from harness.canaries.workflow import CanaryRequest, run_canaries
+from harness.canaries.workflow import run_canaries
 from harness.errors import ArtifactError, ExitCode
 from harness.planning.matrix import load_matrix
 from harness.records.canaries import CanaryReport, Rule, State
@@ -24,7 +25,7 @@ MATRIX = load_matrix(CANARIES.parent / "matrix.toml")
 
 def look(tmp_path: Path, rules: Sequence[Rule] = (rule(),), **asked: Any) -> CanaryReport:
     """At releases of the package of ours."""
-    fields: dict[str, Any] = {"packages": (PACKAGE,), "seed": "s", "today": TODAY, "command": "", **asked}
+    fields: dict[str, Any] = {"seed": "s", "today": TODAY, "command": "", **asked}
     return run_canaries(CanaryRequest(out=tmp_path / "out", **fields), {PACKAGE: tuple(rules)}, MATRIX)
 
 
@@ -44,30 +45,19 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tree | Exception]:
     return releases
 
 
-@pytest.mark.parametrize("names", [("guarded_more",), ("guarded-more",), ("Guarded.More", "guarded_more")])
-def test_a_package_has_all_the_names_that_a_registry_knows(
-    tmp_path: Path, registry: dict[str, Tree | Exception], names: tuple[str, ...]
-) -> None:
-    """It is looked at once, under the name of its rules."""
-    registry["1.0"] = tree(GUARD)
-    request = CanaryRequest(out=tmp_path, packages=names, version="1.0", seed="s", today=TODAY, command="")
-    report = run_canaries(request, {"guarded_more": (rule(),), "other": (rule(),)}, MATRIX)
-    assert ["guarded_more"] == [release.package for release in report.releases]
-
-
 def test_what_fails_for_one_guard_is_told_of_it(
     tmp_path: Path, registry: dict[str, Tree | Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others are looked at, and the report is made."""
     registry["1.0"] = tree(GUARD)
-    really = workflow.check
+    really = looking.check
 
     def check(each: Rule, *arguments: Any) -> Any:
         if each.name == "strange":
             raise TypeError("nobody thought of it\n" * 100)
         return really(each, *arguments)
 
-    monkeypatch.setattr(workflow, "check", check)
+    monkeypatch.setattr(looking, "check", check)
     report = look(tmp_path, [rule(), rule(name="strange")], version="1.0")
     held, strange = report.releases[0].verdicts
     assert (State.HELD, State.CANNOT_TELL) == (held.state, strange.state)
