@@ -22,6 +22,8 @@ _CHANGING = frozenset(
 _NAMESPACES = frozenset({"globals", "vars", "locals"})
 _EXITS = frozenset({"_exit", "exit", "quit", "abort"})
 _ASKING = frozenset({"getattr", "hasattr"})
+_SILENT = (ast.Constant, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+"""What such nodes say is said by those that they are part of."""
 _PARTS_THAT_ARE_HINTS = frozenset({"annotation", "returns"})
 
 
@@ -152,7 +154,10 @@ def _children(node: ast.AST, when: _When, guarded: bool) -> Iterator[tuple[ast.A
     """The parts of a node but for hints, with when each is executed."""
     is_later = when in _LATER
     inside = when if is_later else _When.INSIDE
-    for name, value in ast.iter_fields(node):
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if not isinstance(value, list | ast.AST):
+            continue
         then = when
         if name in _PARTS_THAT_ARE_HINTS or (name == "body" and _is_only_for_hints(node)):
             continue
@@ -163,7 +168,7 @@ def _children(node: ast.AST, when: _When, guarded: bool) -> Iterator[tuple[ast.A
         ):
             then = inside
         for each in value if isinstance(value, list) else (value,):
-            if isinstance(each, ast.AST):
+            if isinstance(each, ast.AST) and not isinstance(each, _SILENT):
                 yield each, then, guarded
 
 

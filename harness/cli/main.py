@@ -6,6 +6,7 @@ take as long as `verify` takes for a gigabyte.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterable
@@ -68,6 +69,7 @@ def main() -> None:
         text = f"deltaproof: {message.rstrip('.')}. `deltaproof --help` lists the verbs."
         stderr().print(text, markup=False, highlight=False)
         code = ExitCode.USAGE
+    gc.freeze()  # or Python would look through all that there is, several times, before it ends
     sys.exit(int(code or 0))
 
 
