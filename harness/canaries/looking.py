@@ -110,6 +110,8 @@ class Looking:
             raise sources.Unreachable(version[1:])
         if self._request.path is not None:
             return sources.folder(self._package, self._request.path, roots, source)
+        if not version and source == "sdist":
+            version = sources.installed_release(self._package)
         if version:
             return self._releases.tree(self._package, version, source)
         return sources.installed(self._package, roots, source)
@@ -121,7 +123,8 @@ class Looking:
         parent = self._request.out / "sources" / "unpacked"
         try:
             made = check(rule, tree, self._executors[rule.row], lambda each: unpacked(each, parent), self._request.seed)
-            looked_at = tuple(one_line(each, MAX_TOLD) for each in made.looked_at)
+            archive = () if rule.source == self._rules[0].source else (tree.origin,)
+            looked_at = tuple(one_line(each, MAX_TOLD) for each in (*made.looked_at, *archive))
             return replace(made, why=one_line(made.why, MAX_TOLD), looked_at=looked_at)
         except Exception as error:  # noqa: BLE001 - a release is whatever somebody made it
             return _untold(rule, f"it could not be checked: {type(error).__name__}: {error}")

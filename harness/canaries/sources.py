@@ -175,6 +175,21 @@ def installed(package: str, roots: Collection[str], source: Source) -> Tree:
     return _as_tree(package, version, read_files(site, {*own, *listed}), f"installed in {site}", source)
 
 
+def installed_release(package: str) -> str:
+    """Of what is installed, the release of the registry that it is by its version; empty if it may be none.
+
+    What is installed of it has no tests: its source archive has.
+    """
+    distribution = _distribution(package)
+    if distribution is None or distribution.read_text("direct_url.json"):
+        return ""
+    try:
+        version = Version((distribution.metadata.get_all("Version") or [""])[0])
+    except InvalidVersion:
+        return ""
+    return "" if version.is_devrelease or version.local else str(version)
+
+
 def _distribution(package: str) -> importlib.metadata.Distribution | None:
     try:
         return importlib.metadata.distribution(package)

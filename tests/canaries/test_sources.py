@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness.canaries import sources
-from harness.canaries.sources import Releases, Unreachable, folder, installed, is_installed
+from harness.canaries.sources import Releases, Unreachable, folder, installed, installed_release, is_installed
 from harness.errors import UsageError
 from tests.canaries.making import GUARD, WHERE, sdist, wheel
 
@@ -223,6 +223,23 @@ def test_an_installation_without_a_version(site: Path) -> None:
     install(site, files={WHERE: GUARD}, version="")
     with pytest.raises(Unreachable, match="does not say its version"):
         installed("guarded", ["guarded"], "wheel")
+
+
+@pytest.mark.parametrize(
+    ("version", "more", "expected"),
+    [
+        ("7.1", {}, "7.1"),
+        ("7.1.dev3", {}, ""),
+        ("7.1+local", {}, ""),
+        ("", {}, ""),
+        ("7.1", {"guarded-7.1.dist-info/direct_url.json": "{}"}, ""),
+    ],
+)
+def test_what_is_installed_may_be_a_release(site: Path, version: str, more: dict[str, str], expected: str) -> None:
+    """If it was had from a registry, and says which."""
+    install(site, files={WHERE: GUARD}, version=version, more=more)
+    assert expected == installed_release("guarded")
+    assert not installed_release("not_installed")
 
 
 def test_what_a_source_archive_alone_has(site: Path, tmp_path: Path) -> None:

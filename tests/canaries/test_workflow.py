@@ -106,3 +106,26 @@ def test_a_package_without_its_guards_is_never_well(
     monkeypatch.setattr(sources, "is_installed", lambda _: True)
     monkeypatch.setattr(sources, "installed", lambda *_: tree("", version))
     assert code == look(tmp_path, [rule(expected=">=2.0")]).exit_code
+
+
+def test_the_tests_of_what_is_installed_are_those_of_its_release(
+    tmp_path: Path, registry: dict[str, Tree | Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the registry, which is said; of what may be no release nobody has them."""
+
+    def installed(_package: str, _roots: object, source: str) -> Tree:
+        if source == "sdist":
+            raise sources.Unreachable("there are no tests")
+        return tree("", "2.0")
+
+    registry["2.0"] = tree()
+    monkeypatch.setattr(sources, "is_installed", lambda _: True)
+    monkeypatch.setattr(sources, "installed", installed)
+    monkeypatch.setattr(sources, "installed_release", lambda _: "2.0")
+    rules = [rule(), rule(name="tests", source="sdist")]
+    inside, beside = look(tmp_path, rules).releases[0].verdicts
+    assert (State.ABSENT, State.HELD) == (inside.state, beside.state)
+    assert "made here" == beside.looked_at[-1]
+    monkeypatch.setattr(sources, "installed_release", lambda _: "")
+    inside, beside = look(tmp_path, rules).releases[0].verdicts
+    assert (State.ABSENT, State.CANNOT_TELL, "there are no tests") == (inside.state, beside.state, beside.why)

@@ -6,17 +6,20 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from harness.canaries import sources
+from harness.canaries.request import CanaryRequest, Progress
+from harness.canaries.rules import load_rules
 from harness.canaries.trees import Tree
-from harness.canaries.workflow import CanaryRequest, Progress
+from harness.canaries.workflow import Rules
 from harness.cli.console import stderr
 from harness.errors import ExitCode
-from harness.records.canaries import Call, CanaryReport, Example, Rule
+from harness.records.canaries import CanaryReport
 from reports import schema
 from reports.canaries import html, json_document, markdown, sarif
 from tests.cli.conftest import Said
@@ -24,23 +27,26 @@ from tests.reports.canaries.builders import REPORTS
 
 Command = Callable[..., Said]
 REPORT = REPORTS["states"]
-RULES = tuple(
-    Rule(
-        name=name,
-        why="Without it nothing is doubled.",
-        thread="https://example.org/thread",
-        expected=">=2.0",
-        where="tiny/work.py",
-        symbols={"guard": name},
-        given={"n": [2, 99]},
-        calls=(
-            Call(name="a number", call="guard(n) - n", returns="$n"),
-            Call(name="nothing", call="guard(None)", raises="TypeError"),
-        ),
-        bad=(Example(name="none", source=f"def {name}(n): return n"),),
-    )
-    for name in ("twice", "doubled")
-)
+RULE = """
+[[rules]]
+name = "{0}"
+why = "Without it nothing is doubled."
+thread = "https://example.org/thread"
+expected = ">=2.0"
+where = "tiny/work.py"
+symbols = {{ guard = "{0}" }}
+given = {{ n = [2, 99] }}
+bad = [{{ name = "none", source = "def {0}(n): return n" }}]
+[[rules.calls]]
+name = "a number"
+call = "guard(n) - n"
+returns = "$n"
+[[rules.calls]]
+name = "nothing"
+call = "guard(None)"
+raises = "TypeError"
+"""
+RULES = {"tiny": ("twice", "doubled"), "other": ("twice",)}
 TWICE = "def twice(n):\n    if n is None:\n        raise TypeError\n    return 2 * n\n"
 DOUBLED = "def doubled(n):\n    return 3 * n\n"
 
@@ -51,9 +57,13 @@ class Workflow:
 
     answer: CanaryReport | BaseException = REPORT
     asked: list[CanaryRequest] = field(default_factory=list)
+    packages: list[list[str]] = field(default_factory=list)
 
-    def __call__(self, request: CanaryRequest, *_rules: object, progress: Progress, **_options: object) -> CanaryReport:
+    def __call__(
+        self, request: CanaryRequest, rules: Rules, _matrix: object, *, progress: Progress, **_options: object
+    ) -> CanaryReport:
         self.asked.append(request)
+        self.packages.append(list(rules))
         progress.started(2)
         progress.looking("tiny 2.0")
         progress.checked("twice")
@@ -73,7 +83,12 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> Workflow:
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a package of ours, which two rules watch: one guard holds, the other does not."""
-    monkeypatch.setattr("harness.cli.canary.load_rules", lambda: {"tiny": RULES, "other": RULES[:1]})
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    for package, names in RULES.items():
+        text = "".join(map(RULE.format, names))
+        (rules / f"{package}.toml").write_text(f'package = "{package}"\n{text}', encoding="utf-8")
+    monkeypatch.setattr("harness.cli.canary.load_rules", partial(load_rules, rules))
     folder = tmp_path / "checkout"
     (folder / "tiny").mkdir(parents=True)
     (folder / "tiny" / "__init__.py").write_text("raise SystemExit\n")
@@ -97,19 +112,18 @@ def unreachable(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_asked_reaches_the_workflow(deltaproof: Command, workflow: Workflow) -> None:
     """Packages, source, expression, seed, folder, and the command as typed."""
-    deltaproof("canary", "--package", "peft", "--version", "0.19.1", "-k", "swap or key", "--seed", "4", "--out", "o")
+    deltaproof("canary", "--package", "peft", "--version", "0.19.1", "-k", "layout or key", "--seed", "4", "--out", "o")
     deltaproof("canary", "--package", "peft", "--since", "0.18.0", "--until", "0.21.2")
     deltaproof("canary", "--newest", "--package", "peft", "--package", "trl")
     deltaproof("canary")
     one, many, newest, here = workflow.asked
-    assert (("peft",), "0.19.1", "swap or key", "4", Path("o")) == (
-        one.packages, one.version, one.expression, one.seed, one.out,
-    )  # fmt: skip
-    assert "deltaproof canary --package peft --version 0.19.1 -k 'swap or key' --seed 4 --out o" == one.command
+    assert [["peft"], ["peft"], ["peft", "trl"], list(load_rules())] == workflow.packages
+    assert ("0.19.1", "layout or key", "4", Path("o")) == (one.version, one.expression, one.seed, one.out)
+    assert "deltaproof canary --package peft --version 0.19.1 -k 'layout or key' --seed 4 --out o" == one.command
     assert ("0.18.0", "0.21.2") == (many.since, many.until)
-    assert (True, ("peft", "trl")) == (newest.newest, newest.packages)
-    assert (False, (), "", "", None, "", Path("reports/out")) == (
-        here.newest, here.packages, here.version, here.since, here.path, here.expression, here.out,
+    assert newest.newest
+    assert (False, "", "", None, "", Path("reports/out")) == (
+        here.newest, here.version, here.since, here.path, here.expression, here.out,
     )  # fmt: skip
 
 
@@ -208,7 +222,7 @@ def test_a_mistake_that_the_real_workflow_finds_is_one_line(
     deltaproof: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: list[str]
 ) -> None:
     """Exit 2, before anything is fetched, built or executed."""
-    monkeypatch.delattr("harness.canaries.workflow._executors")
+    monkeypatch.delattr("harness.canaries.workflow._environments")
     Path("empty").mkdir()
     said = deltaproof("canary", *arguments)
     assert (ExitCode.USAGE, "", 1) == (said.code, said.out, len(said.err.strip().splitlines()))
