@@ -52,6 +52,8 @@ class Looking:
         self._releases = releases
         self._progress = progress
         self._turn = threading.Lock()
+        self._pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(rules)))
+        # Ended before the threads, so that none of them waits for an answer when somebody has had enough.
         begun = executors_of({package: rules}, environments.pythons, stack, begun=True)
         self._executors = {
             row: Impossible(f"the environment of row {row} could not be built: {environments.failed[row]}")
@@ -59,7 +61,6 @@ class Looking:
             else Remembering(Yielding(executor, self._turn))
             for (_, row), executor in begun.items()
         }
-        self._pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(rules)))
 
     def at(self, version: str) -> ReleaseReport:
         """One release: "" is what is installed or a folder, "?" and why what nobody can have."""

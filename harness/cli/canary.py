@@ -16,7 +16,7 @@ from harness.canaries.request import CanaryRequest
 from harness.canaries.rules import load_rules
 from harness.canaries.workflow import run_canaries
 from harness.cli.canary_progress import CanaryProgress
-from harness.cli.console import DEFAULT_OUT, OUT_HELP, stderr, write_stdout
+from harness.cli.console import DEFAULT_OUT, OUT_HELP, Interrupted, stderr, write_stdout
 from harness.cli.places import check_place
 from harness.errors import UsageError
 from harness.runs.request import load_catalogue
@@ -67,8 +67,12 @@ def canary(
         today=datetime.now(UTC).date(),
         command=shlex.join(["deltaproof", *sys.argv[1:]]),
     )
-    with CanaryProgress(stderr()) as progress:
-        report = run_canaries(request, rules, load_catalogue().matrix, progress=progress, cell_progress=progress.cell)
+    try:
+        with CanaryProgress(stderr()) as progress:
+            matrix = load_catalogue().matrix
+            report = run_canaries(request, rules, matrix, progress=progress, cell_progress=progress.cell)
+    except KeyboardInterrupt:
+        raise Interrupted("no report was written; archives and environments are kept") from None
     stderr().print(terminal.summary(report))
     views = publish(report, out)
     stderr().print(f"report: {views.html}", markup=False, highlight=False)

@@ -26,7 +26,7 @@ _START_S = 120.0
 """For what is imported before the first job; torch and transformers take ten seconds on a slow machine."""
 _GRACE_S = 20.0
 """Beyond a job's own time, before the process that runs jobs is itself taken for hung."""
-_NUM_LANES = min(8, os.cpu_count() or 1)
+_NUM_LANES = min(4, os.cpu_count() or 1)
 """Jobs at a time: each may take its memory."""
 
 
@@ -86,8 +86,10 @@ class Sandbox:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if isinstance(self._process, Process):
-            self._process.end()
+        with self._lock:
+            process, self._process = self._process, Outcome(how="impossible", why="the sandbox was closed")
+        if isinstance(process, Process):
+            process.end()
         if self._folder is not None:
             self._folder.cleanup()
 

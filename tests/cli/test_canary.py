@@ -295,6 +295,6 @@ def test_interrupted_it_leaves_no_document(deltaproof: Command, workflow: Workfl
     workflow.answer = KeyboardInterrupt()
     said = deltaproof("canary", "--json", "--html", "page.html")
     assert (ExitCode.INTERRUPTED, "") == (said.code, said.out)
-    assert "interrupted" in said.err
+    assert "interrupted: no report was written" in said.err
     assert not Path("page.html").exists()
     assert not Path("reports").exists()

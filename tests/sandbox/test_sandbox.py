@@ -378,6 +378,18 @@ def test_who_runs_jobs_is_replaced() -> None:
         assert 1 == run(sandbox, "answer = 1").value
 
 
+def test_closed_it_waits_for_no_job() -> None:
+    """Those that run are ended, and none is begun."""
+    with ThreadPoolExecutor() as pool:
+        with Sandbox(sys.executable, ENTRY) as sandbox:
+            source, limits = {"source": "import time; time.sleep(60)"}, Limits(time_s=60.0)
+            waiting = [pool.submit(sandbox.run, source, limits=limits) for _ in range(9)]
+            _wait_for(lambda: [each for each in range(9) if waiting[each].running()], lambda found: len(found) >= 2)
+        started = time.monotonic()
+        assert {each.result().how for each in waiting} <= {"timeout", "impossible"}
+        assert time.monotonic() - started < 10
+
+
 def test_what_is_begun_is_not_waited_for() -> None:
     """It imports while others work."""
     with Sandbox(sys.executable, ENTRY, preload=["wave"]) as sandbox:
