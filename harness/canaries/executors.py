@@ -84,7 +84,7 @@ def unpacked(tree: Tree, parent: Path) -> Path:
     """
     for name, why in tree.left_out.items():
         raise Unparsable(f"{name} {why}")
-    directory = parent / f"{tree.digest}-{len(tree.files)}"
+    directory = (parent / f"{tree.digest}-{len(tree.files)}").resolve()
     if not directory.exists():
         with creating(directory) as partial:
             for name, content in tree.files.items():

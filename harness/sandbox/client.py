@@ -71,7 +71,7 @@ class Sandbox:
         preload: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._python = str(python)
+        self._python = str(Path(python).absolute())  # it is started elsewhere
         self._entry = entry
         self._preload = list(preload)
         self._environment = dict(environment or {})

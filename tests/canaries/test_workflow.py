@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -9,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.canaries import looking, sources
+from harness.canaries import looking, sources, workflow
+from harness.canaries.looking import Environments
 from harness.canaries.request import CanaryRequest
 from harness.canaries.rules import CANARIES
 from harness.canaries.trees import Tree
@@ -17,7 +20,7 @@ from harness.canaries.workflow import run_canaries
 from harness.errors import ArtifactError, ExitCode
 from harness.planning.matrix import load_matrix
 from harness.records.canaries import CanaryReport, Rule, State
-from tests.canaries.making import GUARD, PACKAGE, rule, tree
+from tests.canaries.making import GUARD, PACKAGE, WHERE, rule, tree
 
 TODAY = date(2026, 11, 1)
 MATRIX = load_matrix(CANARIES.parent / "matrix.toml")
@@ -129,3 +132,16 @@ def test_the_tests_of_what_is_installed_are_those_of_its_release(
     monkeypatch.setattr(sources, "installed_release", lambda _: "")
     inside, beside = look(tmp_path, rules).releases[0].verdicts
     assert (State.ABSENT, State.CANNOT_TELL, "there are no tests") == (inside.state, beside.state, beside.why)
+
+
+@pytest.mark.parametrize("asked", [{}, {"behaviour": True, "symbols": {}, "setup": "from guarded.saving import count"}])
+def test_folders_may_be_named_from_here(
+    tmp_path: Path, registry: dict[str, Tree | Exception], monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
+    """As they are if nobody names one: environments and releases lie below `reports/out`, and are used elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    python = Path(os.path.relpath(sys.executable))
+    monkeypatch.setattr(workflow, "_environments", lambda *_: Environments({"r1": python}, {}))
+    registry["1.0"] = tree({WHERE: GUARD, "guarded/__init__.py": ""})
+    [verdict] = look(Path(), [rule(row="r1", **asked)], version="1.0").releases[0].verdicts
+    assert State.HELD is verdict.state, verdict

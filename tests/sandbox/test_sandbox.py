@@ -399,6 +399,13 @@ def test_what_is_begun_is_not_waited_for() -> None:
         assert 1 == run(sandbox, "answer = 1").value
 
 
+def test_a_python_may_be_named_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that it starts is elsewhere."""
+    monkeypatch.chdir(Path(sys.executable).parent)
+    with Sandbox(Path(sys.executable).name, ENTRY) as sandbox:
+        assert 1 == run(sandbox, "answer = 1").value
+
+
 def test_what_is_imported_once_is_compiled_once(tmp_path: Path) -> None:
     """In a new environment nothing is yet: torch and transformers would take half a minute at each start."""
     environment = {"PYTHONPYCACHEPREFIX": str(tmp_path)}
