@@ -246,15 +246,13 @@ def _filled(expected: Any, given: Mapping[str, Any]) -> Any:
 
 def _unequal(asked: Asked, equals: Equals, got: Any) -> Wrong | None:
     right = compute(equals.what, asked.given, equals.of)
-    try:
-        numbers = np.asarray(got, np.float64)
-    except (ValueError, TypeError, OverflowError):
+    numbers = _numbers(got)
+    if numbers is None:
         return _told(asked, f"an array {right.shape}", _short(got))
     if numbers.shape != right.shape:
         return _told(asked, f"an array {right.shape}", f"{numbers.shape}")
     scale = max(float(np.abs(right).max(initial=0.0)), 1e-30)
-    with np.errstate(invalid="ignore"):
-        far = ~(np.abs(numbers - right) <= equals.within * scale)
+    far = ~(np.abs(numbers - right) <= equals.within * scale)  # and what is no number is far from any
     if not far.any():
         return None
     place = tuple(int(each) for each in np.argwhere(far)[0])
@@ -264,6 +262,15 @@ def _unequal(asked: Asked, equals: Equals, got: Any) -> Wrong | None:
         f"{int(far.sum())} of {right.size} numbers are others, first at {list(place)}: {right[place]:.6g} expected, "
         f"{numbers[place]:.6g} got",
     )
+
+
+def _numbers(got: Any) -> np.ndarray | None:
+    """None of what is no array of numbers: a text of digits, True, or what is too large for one."""
+    try:
+        numbers = np.asarray(got)
+    except ValueError:
+        return None
+    return numbers if numbers.dtype.kind in "iuf" else None
 
 
 def _told(asked: Asked, expected: str, got: Any) -> Wrong:
@@ -305,7 +312,7 @@ def count(rule: Rule, verdict: Verdict, version: str, today: date, *, is_install
     """The verdict with what is expected and declared of this release: whether it counts, and what to say of it."""
     compared = _compared(version, is_installed=is_installed)
     if not _is_in(compared, rule.expected):
-        return replace(verdict, counts=False, note=f"not expected before {rule.expected}" if rule.expected else "")
+        return replace(verdict, counts=False, note=f"not expected before {rule.expected}")
     notes: list[str] = []
     declared: Declared = ""
     for known in rule.known:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.canaries.judging import Asked, count, exit_code, judge, overall
+from harness.canaries.judging import Asked, agree, count, drawn_in, exit_code, judge, known_in, overall
 from harness.errors import ExitCode
 from harness.records.canaries import Call, Equals, KnownBroken, ReleaseReport, State, Verdict, Wrong
 from harness.sandbox.client import Outcome
@@ -105,6 +105,10 @@ EQUALS = Equals(what="delta", of=("A", "B", "E", "expert"))
         (None, State.BROKEN),
         ([], State.BROKEN),
         ([[10**400]], State.BROKEN),
+        ([[6, 8], [12, 16], [18, 24]], State.HELD),
+        ([["6", "8"], ["12", "16"], ["18", "24"]], State.BROKEN),
+        ([[6.0, 8.0], [12.0, 16.0], [18.0, float("inf")]], State.BROKEN),
+        ([[6.0, 8.0], [12.0, 16.0], [18.0, None]], State.BROKEN),
     ],
 )
 def test_an_array_must_be_what_is_computed(got: Any, state: State) -> None:
@@ -112,15 +116,54 @@ def test_an_array_must_be_what_is_computed(got: Any, state: State) -> None:
     assert state is judged(call(equals=EQUALS), returning(got))
 
 
-def test_a_wrong_array_is_told_by_its_first_number() -> None:
-    """With what was given."""
-    wrong = [[6.0, 8.0], [12.0, 17.0], [18.0, 24.0]]
-    answered = Outcome(how="answered", value={"results": [returning(wrong)]})
-    state, why, [told] = judge([Asked(call=call(equals=EQUALS), given=GIVEN)], answered)
-    assert State.BROKEN is state
-    assert "1 of 1 calls" in why
-    assert "1 of 6 numbers are others, first at [1, 1]: 16 expected, 17 got" == told.got
-    assert "E = 2, other = 7, expert = 1" == told.given
+@pytest.mark.parametrize(("got", "state"), [(0.0, State.HELD), (0, State.HELD), (1e-9, State.BROKEN)])
+def test_of_nothing_comes_nothing(got: float, state: State) -> None:
+    """What is far is measured by what is right, however small that is."""
+    asked = [Asked(call=call(equals=EQUALS), given={**GIVEN, "A": [[0.0], [0.0]], "B": [[0.0, 0.0]]})]
+    assert state is judge(asked, Outcome(how="answered", value={"results": [returning([[got]])]}))[0]
+
+
+@pytest.mark.parametrize(("off", "state"), [(0.009, State.HELD), (0.011, State.BROKEN)])
+def test_how_far_is_near(off: float, state: State) -> None:
+    """A part of the largest number: smaller ones may be as far."""
+    near = Equals(what="delta", of=EQUALS.of, within=0.01)
+    got = [[6.0 + 24 * off, 8.0], *RIGHT[1:]]
+    assert state is judged(call(equals=near), returning(got))
+
+
+LONG = "x" * 200
+
+
+@pytest.mark.parametrize(
+    ("what", "result", "expected", "got"),
+    [
+        ({"raises": "KeyError"}, returning(3), "KeyError is raised", "3"),
+        ({"raises": "KeyError"}, raising("ValueError"), "KeyError is raised", "ValueError: no"),
+        ({"returns": 3}, raising("ValueError", "Exception"), "an answer", "ValueError: no"),
+        ({"returns": 3}, raising(), "an answer", "BaseException: no"),
+        ({"returns": "$E"}, returning([1]), "2", "[1]"),
+        ({"returns": ["$E", "a"]}, returning("two  words"), "[2, 'a']", "two words"),
+        ({"returns": 3}, returning(LONG), "3", f"{LONG[:159]}…"),
+        ({"returns": 3}, returning(LONG[:160]), "3", LONG[:160]),
+        ({"returns": 3}, returning(LONG[:159]), "3", LONG[:159]),
+        ({"equals": EQUALS}, returning("held"), "an array (3, 2)", "held"),
+        ({"equals": EQUALS}, returning([[1.0], [1.0, 2.0]]), "an array (3, 2)", "[[1.0], [1.0, 2.0]]"),
+        ({"equals": EQUALS}, returning([1.0]), "an array (3, 2)", "(1,)"),
+        (
+            {"equals": EQUALS},
+            returning([[6.0, 8.0], [12.0, 17.0], [18.0, 0.0]]),
+            "delta of A, B, E, expert",
+            "2 of 6 numbers are others, first at [1, 1]: 16 expected, 17 got",
+        ),
+    ],
+)
+def test_what_is_told_of_a_wrong_call(what: dict[str, Any], result: Any, expected: str, got: str) -> None:
+    """Its name and text, what must come, what came, and what was given but for arrays."""
+    answered = Outcome(how="answered", value={"results": [result]})
+    state, why, told = judge([Asked(call=call(**what), given=GIVEN)], answered)
+    given = "E = 2, other = 7, expert = 1"
+    wrong = Wrong(call="a call: guard()", expected=expected, got=got, given=given)
+    assert (State.BROKEN, "1 of 1 calls went otherwise than they must", (wrong,)) == (state, why, told)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +248,43 @@ def test_a_stand_in_excuses_the_call_that_made_use_of_it(results: list[Any], sta
     assert ("it needs torch" in why) is (state is State.CANNOT_TELL)
 
 
+def test_what_may_be_drawn_anew_is_not_asked() -> None:
+    """The names of what is drawn, wherever they stand in what must come."""
+    assert ["E", "H", "r"] == list(drawn_in({"a": ["$E", ("$H", "I", 3)], "b": {"c": "$r"}}))
+
+
+ANSWERS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+    ({"returns": 1}, {"returns": 1}, True),
+    ({"returns": 1}, {"returns": 2}, False),
+    ({"returns": 1}, {"returns": True}, False),
+    ({"returns": "$E"}, {"returns": 2}, True),
+    ({"returns": 2}, {"returns": "$E"}, True),
+    ({"returns": "$E"}, {"returns": "$other"}, False),
+    ({"returns": "_"}, {"returns": 2}, True),
+    ({"returns": 2}, {"returns": "_"}, True),
+    ({"returns": ["_", 1]}, {"returns": [2, "_"]}, True),
+    ({"returns": ["_", 1]}, {"returns": [2, 3]}, False),
+    ({"returns": [1, "_"]}, {"returns": [3, 2]}, False),
+    ({"returns": [1, 2]}, {"returns": [1]}, False),
+    ({"returns": [1]}, {"returns": [1, 2]}, False),
+    ({"returns": [1]}, {"returns": 1}, False),
+    ({"returns": {"a": 1}}, {"returns": {"b": 2}}, True),
+    ({"returns": {"a": 1, "c": 3}}, {"returns": {"b": 2, "c": 3}}, True),
+    ({"returns": {"a": 1, "c": 3}}, {"returns": {"b": 2, "c": 4}}, False),
+    ({"returns": {"a": 1}}, {"returns": 1}, False),
+    ({"raises": "KeyError"}, {"raises": "ValueError | KeyError"}, True),
+    ({"raises": "KeyError"}, {"raises": "ValueError"}, False),
+    ({"raises": "KeyError"}, {"returns": 1}, False),
+    ({"returns": 1}, {"raises": "KeyError"}, False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "expected"), ANSWERS)
+def test_one_answer_may_fit_two_calls(one: dict[str, Any], other: dict[str, Any], expected: bool) -> None:
+    """Who always gives it passes both."""
+    assert expected is agree(call(**one), call(**other), GIVEN)
+
+
 def verdict(state: State) -> Verdict:
     """Of a guard."""
     return Verdict(rule="count", state=state, counts=True, why="", looked_at=())
@@ -236,6 +316,46 @@ def test_what_counts(state: State, version: str, today: date, counts: bool, note
     counted = count(declared, replace(verdict(state), wrong=wrong), version, today)
     assert counts is counted.counts
     assert note in counted.note
+
+
+@pytest.mark.parametrize(
+    ("state", "version", "today", "declared", "note"),
+    [
+        (State.HELD, "2", TODAY, "mended", "mended: declared as broken in <=2 (never mended)"),
+        (State.MOVED, "2", TODAY, "mended", "mended: declared as broken in <=2 (never mended)"),
+        (State.BROKEN, "2", date(2026, 12, 31), "known", "known: never mended (https://example.org/2)"),
+        (State.BROKEN, "2", date(2027, 1, 1), "expired",
+         "declared as known, which expired on 2026-12-31: never mended"),
+        (State.ABSENT, "2", TODAY, "", "declared as known: never mended; that it is gone is not"),
+        (State.CANNOT_TELL, "2", TODAY, "", ""),
+        (State.BROKEN, "0.9", TODAY, "", "not expected before >=1"),
+        (State.BROKEN, "2.1rc1", TODAY, "", ""),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_a_declaration(state: State, version: str, today: date, declared: str, note: str) -> None:
+    """Word for word; of several, the one that is of this release."""
+    other = replace(KNOWN, releases=">=3", reason="another")
+    wrong = asked_and_wrong("deep") if state is State.BROKEN else ()
+    uncounted = replace(verdict(state), wrong=wrong, counts=False)
+    counted = count(rule(expected=">=1", known=(other, KNOWN)), uncounted, version, today)
+    expected = replace(
+        uncounted, counts="not expected" not in note and declared != "known", declared=declared, note=note
+    )
+    assert expected == counted
+
+
+def test_all_that_is_mended_is_told() -> None:
+    """Of two declarations, both."""
+    known = (KNOWN, replace(KNOWN, reason="the other"))
+    counted = count(rule(known=known), verdict(State.HELD), "2", TODAY)
+    expected = "mended: declared as broken in <=2 (never mended); mended: declared as broken in <=2 (the other)"
+    assert expected == counted.note
+
+
+@pytest.mark.parametrize(("version", "known"), [("2", 1), ("3", 0), ("2.0.dev1", 1), ("folder", 0)])
+def test_what_is_known_of_a_release(version: str, known: int) -> None:
+    """By its version as it is."""
+    assert known == len(list(known_in(rule(known=(KNOWN,)), version)))
 
 
 def asked_and_wrong(*names: str) -> tuple[Wrong, ...]:
