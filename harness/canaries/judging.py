@@ -68,8 +68,8 @@ class _Result:
 class _Answer:
     """What a process apart says: why nothing could be loaded, or what came of each call."""
 
-    failed: _Raised | None
-    results: tuple[_Result, ...]
+    failed: _Raised | None = None
+    results: tuple[_Result, ...] = ()
 
 
 def judge(
@@ -119,12 +119,12 @@ def _answer(told: Any) -> _Answer | None:
         return None
     if "failed" in told:
         failed = _raised(told["failed"])
-        return None if failed is None else _Answer(failed=failed, results=())
+        return None if failed is None else _Answer(failed=failed)
     if not isinstance(told.get("results"), list):
         return None
     results = [_result(each) for each in told["results"]]
     known = tuple(each for each in results if each is not None)
-    return _Answer(failed=None, results=known) if len(known) == len(results) else None
+    return _Answer(results=known) if len(known) == len(results) else None
 
 
 def _result(told: Any) -> _Result | None:
@@ -270,7 +270,7 @@ def _numbers(got: Any) -> np.ndarray | None:
         numbers = np.asarray(got)
     except ValueError:
         return None
-    return numbers if numbers.dtype.kind in "iuf" else None
+    return numbers if np.issubdtype(numbers.dtype, np.number) else None
 
 
 def _told(asked: Asked, expected: str, got: Any) -> Wrong:

@@ -62,6 +62,7 @@ def call(**what: Any) -> Call:
         ({"returns": ["standard", "_"]}, returning(["standard"]), State.BROKEN),
         ({"returns": ["standard", "_"]}, returning(["swapped", 9]), State.BROKEN),
         ({"returns": {"top_k": "$E"}}, returning({"top_k": 2, "more": 1}), State.HELD),
+        ({"returns": {"top_k": "$E"}}, returning({"top_k": 2}), State.HELD),
         ({"returns": {"top_k": "$E"}}, returning({"more": 1}), State.BROKEN),
         ({"returns": "$E"}, raising("ValueError"), State.BROKEN),
         ({"raises": "RuntimeError"}, raising("OurError", "RuntimeError", "Exception"), State.HELD),
@@ -123,10 +124,16 @@ def test_of_nothing_comes_nothing(got: float, state: State) -> None:
     assert state is judge(asked, Outcome(how="answered", value={"results": [returning([[got]])]}))[0]
 
 
-@pytest.mark.parametrize(("off", "state"), [(0.009, State.HELD), (0.011, State.BROKEN)])
+def test_nothing_is_an_array_too() -> None:
+    """Of no columns."""
+    asked = [Asked(call=call(equals=EQUALS), given={**GIVEN, "A": [[], []], "B": [[0.0, 0.0]]})]
+    assert State.HELD is judge(asked, Outcome(how="answered", value={"results": [returning([[]])]}))[0]
+
+
+@pytest.mark.parametrize(("off", "state"), [(0.24, State.HELD), (0.25, State.HELD), (0.26, State.BROKEN)])
 def test_how_far_is_near(off: float, state: State) -> None:
     """A part of the largest number: smaller ones may be as far."""
-    near = Equals(what="delta", of=EQUALS.of, within=0.01)
+    near = Equals(what="delta", of=EQUALS.of, within=0.25)
     got = [[6.0 + 24 * off, 8.0], *RIGHT[1:]]
     assert state is judged(call(equals=near), returning(got))
 
@@ -205,12 +212,37 @@ def test_what_is_no_answer_never_holds(outcome: Outcome, state: State, words: st
         pytest.param({"results": [{"returns": 1}]}, id="no stand-ins are told"),
         pytest.param({"results": [{"returns": 1, "raises": None, "stand_ins": []}]}, id="both"),
         pytest.param({"results": {"returns": 1}}, id="results are a table"),
+        pytest.param({"results": ["raises"]}, id="a result is a text"),
+        pytest.param({"results": ["returns", returning(1)]}, id="one is right"),
+        pytest.param({"results": ["returns", returning(None)]}, id="one is none"),
     ],
 )
-def test_what_the_process_apart_did_not_say_is_broken(value: Any) -> None:
+@pytest.mark.parametrize("returns", [1, None])
+def test_what_the_process_apart_did_not_say_is_broken(value: Any, returns: Any) -> None:
     """Upstream's code can write to where answers are read; nothing of it ends the report."""
+    asked = [Asked(call=call(returns=returns), given=GIVEN)]
+    told = judge(asked, Outcome(how="answered", value=value), ("torch",))
+    assert (State.BROKEN, "what it answered is not what was asked", ()) == told
+
+
+def test_what_failed_unspeakably_did_not_say_so() -> None:
+    """Nor if nothing was asked."""
+    assert State.BROKEN is judge([], Outcome(how="answered", value={"failed": "held"}))[0]
+
+
+def test_what_ended_is_told_by_what_it_said_last() -> None:
+    """If nobody knows more."""
     asked = [Asked(call=call(returns=1), given=GIVEN)]
-    assert State.BROKEN is judge(asked, Outcome(how="answered", value=value), ("torch",))[0]
+    assert "its execution ended without an answer: so" == judge(asked, Outcome(how="ended", said="so"))[1]
+    assert "its execution ended without an answer: as" == judge(asked, Outcome(how="ended", why="as", said="so"))[1]
+
+
+def test_three_of_what_is_missing_are_named() -> None:
+    """In the order of the alphabet."""
+    names = ["torch.d", "torch.c", "torch.b", "torch.a"]
+    answered = Outcome(how="answered", value={"results": [returning(2, stand_ins=names)]})
+    _, why, _ = judge([Asked(call=call(returns=1), given=GIVEN)], answered, ("torch",))
+    assert "it needs torch.a, torch.b, torch.c, which is not there" == why
 
 
 def test_what_is_kept_of_an_answer_is_short() -> None:
@@ -275,6 +307,7 @@ ANSWERS: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"raises": "KeyError"}, {"raises": "ValueError | KeyError"}, True),
     ({"raises": "KeyError"}, {"raises": "ValueError"}, False),
     ({"raises": "KeyError"}, {"returns": 1}, False),
+    ({"raises": "KeyError"}, {"returns": None}, False),
     ({"returns": 1}, {"raises": "KeyError"}, False),
 ]
 
@@ -328,6 +361,7 @@ def test_what_counts(state: State, version: str, today: date, counts: bool, note
          "declared as known, which expired on 2026-12-31: never mended"),
         (State.ABSENT, "2", TODAY, "", "declared as known: never mended; that it is gone is not"),
         (State.CANNOT_TELL, "2", TODAY, "", ""),
+        (State.BROKEN, "1.9.dev0", TODAY, "known", "known: never mended (https://example.org/2)"),
         (State.BROKEN, "0.9", TODAY, "", "not expected before >=1"),
         (State.BROKEN, "2.1rc1", TODAY, "", ""),
     ],
@@ -371,14 +405,14 @@ def asked_and_wrong(*names: str) -> tuple[Wrong, ...]:
         (("deep",), False, "known: never mended"),
         (("deep", "nowhere"), True, "that other calls go wrong is not, such as nowhere: count("),
         (("nowhere",), True, "that other calls go wrong is not"),
-        ((), True, "that nothing was answered is not"),
+        ((), True, "declared as known: never mended; that nothing was answered is not"),
     ],
 )
 def test_what_is_declared_are_calls(wrong: tuple[str, ...], counts: bool, note: str) -> None:
     """Whatever else goes wrong is another break."""
     counted = count(rule(known=(KNOWN,)), replace(verdict(State.BROKEN), wrong=asked_and_wrong(*wrong)), "2", TODAY)
     assert (counts, "" if counts else "known") == (counted.counts, counted.declared)
-    assert note in counted.note
+    assert counted.note.startswith(note) if wrong == () else note in counted.note
 
 
 @pytest.mark.parametrize(
