@@ -44,7 +44,9 @@ for _row in ROWS:
 def tests(session: nox.Session) -> None:
     """The tests of the harness itself, on all cores: a file's tests share what its first has made."""
     _install(session, "test")
-    session.run("pytest", "--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile", *session.posargs)
+    # Files in their order: by their numbers of tests, those few that build environments would come last, on one core.
+    options = ("--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile", "--no-loadscope-reorder")
+    session.run("pytest", *options, *session.posargs)
 
 
 @nox.session
