@@ -265,7 +265,7 @@ def _unequal(asked: Asked, equals: Equals, got: Any) -> Wrong | None:
 
 
 def _numbers(got: Any) -> np.ndarray | None:
-    """None of what is no array of numbers: a text of digits, True, or what is too large for one."""
+    """None of what is no array of numbers: texts of digits, truth values alone, or what is too large for one."""
     try:
         numbers = np.asarray(got)
     except ValueError:

@@ -53,7 +53,7 @@ class Looking:
         self._progress = progress
         self._turn = threading.Lock()
         self._pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(rules)))
-        # Ended before the threads, so that none of them waits for an answer when somebody has had enough.
+        # Ended before the threads, so that none of them waits for an answer, or begins, when somebody has had enough.
         begun = executors_of({package: rules}, environments.pythons, stack, begun=True)
         self._executors = {
             row: Impossible(f"the environment of row {row} could not be built: {environments.failed[row]}")
@@ -61,6 +61,8 @@ class Looking:
             else Remembering(Yielding(executor, self._turn))
             for (_, row), executor in begun.items()
         }
+        self._is_over = threading.Event()
+        stack.callback(self._is_over.set)
 
     def at(self, version: str) -> ReleaseReport:
         """One release: "" is what is installed or a folder, "?" and why what nobody can have."""
@@ -74,6 +76,8 @@ class Looking:
 
         def look(rule: Rule) -> tuple[str, Verdict]:
             with self._turn:
+                if self._is_over.is_set():
+                    return rule.name, _untold(rule, "it was interrupted")
                 verdict = self._checked(rule, trees[rule.source])
                 if known:  # of a release that nobody has seen, nobody can say what it need not have
                     verdict = count(rule, verdict, name, request.today, is_installed=not version)

@@ -88,8 +88,12 @@ def _serve(talk: Any, do: Callable[[Any], Any], setting: dict[str, Any]) -> None
                 if not (got := os.read(0, _CHUNK)):
                     sys.exit(1)
                 *lines, begun = (begun + got).split(b"\n")
-                for line in lines:
-                    jobs.append(job := _Job(json.loads(line), do, setting))
+                for asked in map(json.loads, lines):
+                    try:
+                        jobs.append(job := _Job(asked, do, setting))
+                    except OSError as error:  # the others go on
+                        _say(talk, {"number": asked["number"], "how": "impossible", "why": f"no process: {error}"})
+                        continue
                     for name, end in job.ends.items():
                         selector.register(end, selectors.EVENT_READ, (job, name))
             for job in [job for job in jobs if job.is_over]:
@@ -107,8 +111,16 @@ class _Job:
         self._most = asked["limits"]["answer_bytes"]
         self._started = time.monotonic()
         self._read = dict.fromkeys(("answer", "said", "state"), b"")
-        pipes = {name: os.pipe() for name in self._read}
-        self._keeper = os.fork()
+        pipes: dict[str, tuple[int, int]] = {}
+        try:
+            for name in self._read:
+                pipes[name] = os.pipe()
+            self._keeper = os.fork()
+        except OSError:
+            for pair in pipes.values():
+                for end in pair:
+                    os.close(end)
+            raise
         if not self._keeper:
             asked["limits"]["memory_bytes"] += _num_addresses()  # behind the walls nobody can see them
             _keep(asked, do, setting, {name: write for name, (_, write) in pipes.items()})
@@ -138,15 +150,21 @@ class _Job:
             return "too_much"
         return "timeout" if self.open and time.monotonic() > self.deadline else ""
 
+    @property
+    def _state(self) -> dict[str, str]:
+        lines = self._read["state"].decode("utf-8", "replace").splitlines()
+        return dict(line.split(" ", 1) for line in lines if " " in line)
+
     def end(self) -> dict[str, Any]:
         """What came of it. Nothing of it is left."""
         why, wall_s = self._broken_off, time.monotonic() - self._started
-        lines = self._read["state"].decode("utf-8", "replace").splitlines()
-        state = dict(line.split(" ", 1) for line in lines if " " in line)
-        if "pid" in state:
+        if why and "pid" not in self._state:
+            os.kill(self._keeper, signal.SIGKILL)  # so that it starts nobody whom nobody would end
+        if "pid" in self._state:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(state["pid"]), signal.SIGKILL)  # the first of its processes: all of them end
+                os.kill(int(self._state["pid"]), signal.SIGKILL)  # the first of its processes: all of them end
         status = os.waitstatus_to_exitcode(os.waitpid(self._keeper, 0)[1])
+        state = self._state
         for end in self.ends.values():
             os.close(end)
         said = self._read["said"][-MAX_SAID:].decode("utf-8", "replace")
@@ -166,10 +184,13 @@ def _keep(job: dict[str, Any], do: Callable[[Any], Any], setting: dict[str, Any]
         _close_all_but(set(pipes.values()))
         visible = [*_visible(), *job["visible"]]
         walls.enter_room(setting["room"], visible, setting["hidden"], job["limits"]["scratch_bytes"])
+        told, tell = os.pipe()
         worker = os.fork()
         if not worker:
-            _work(job, do, pipes)
+            os.close(tell)
+            _work(job, do, pipes, told)
         os.write(pipes["state"], f"pid {worker}\n".encode())
+        os.write(tell, b".")
         for end in pipes.values():
             os.close(end)
         status = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
@@ -180,12 +201,15 @@ def _keep(job: dict[str, Any], do: Callable[[Any], Any], setting: dict[str, Any]
         os._exit(1)
 
 
-def _work(job: dict[str, Any], do: Callable[[Any], Any], pipes: dict[str, int]) -> None:
-    """The first process of its namespace. Does not return."""
+def _work(job: dict[str, Any], do: Callable[[Any], Any], pipes: dict[str, int], told: int) -> None:
+    """The first process of its namespace. Does nothing unless it is `told` that it is known. Does not return."""
     limits = job["limits"]
     answer, state = pipes["answer"], pipes["state"]
     try:
         walls.die_with_parent()
+        if not os.read(told, 1):
+            os._exit(1)
+        os.close(told)
         os.setsid()  # a signal to its group is one to itself: `shut` lets it make no other
         os.dup2(pipes["said"], 1)
         os.dup2(pipes["said"], 2)

@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,8 @@ from harness.sandbox.process import Process, Told
 
 How = Literal["answered", "ended", "timeout", "too_much", "unreadable", "impossible"]
 """`ended` without an answer; `too_much` or `unreadable` of one; `impossible`: nothing was run."""
+_DOUBTFUL: frozenset[How] = frozenset({"ended", "timeout"})
+"""What others that ran beside may have brought about."""
 _CODE = Path(harness.__file__).parents[1]
 _OURS = ("harness", "cases", "reports", "reference")
 _START_S = 120.0
@@ -76,7 +79,10 @@ class Sandbox:
         self._preload = list(preload)
         self._environment = dict(environment or {})
         self._lanes = threading.BoundedSemaphore(_NUM_LANES)
+        self._alone = threading.Lock()
+        """Of one that waits for all lanes."""
         self._lock = threading.Lock()
+        self._num_begun = self._num_running = 0
         self._process: Process | Outcome | None = None
         """What runs jobs; or why nothing can."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -102,18 +108,40 @@ class Sandbox:
         limits = limits or Limits()
         job = {"request": request, "limits": asdict(limits), "visible": [str(path.resolve()) for path in visible]}
         with self._lanes:
-            process = self._begun()
-            if isinstance(process, Outcome):
-                return process
-            ready = process.ready(_START_S) or {}
-            if ready.get("how") != "ready":
-                failure = Outcome(how="impossible", why=str(ready.get("why", f"{self._python} gave no answer")))
-                self._replace(process, failure)
-                return failure
-            told = process.ask(job, limits.time_s + _GRACE_S)
-            if told is None:
-                self._replace(process, None)
-                return Outcome(how="timeout", why="the process that runs jobs hung or died with it")
+            outcome, was_alone = self._watched(job, limits)
+        if was_alone or outcome.how not in _DOUBTFUL:
+            return outcome
+        # Others may have taken its time, its memory or the process: nobody is blamed for them.
+        with self._alone, ExitStack() as stack:
+            for _ in range(_NUM_LANES):
+                stack.enter_context(self._lanes)
+            return self._watched(job, limits)[0]
+
+    def _watched(self, job: Told, limits: Limits) -> tuple[Outcome, bool]:
+        """What came of a job, and whether no other ran meanwhile."""
+        with self._lock:
+            self._num_begun += 1
+            self._num_running += 1
+            is_alone, number = self._num_running == 1, self._num_begun
+        try:
+            return self._once(job, limits), is_alone and self._num_begun == number
+        finally:
+            with self._lock:
+                self._num_running -= 1
+
+    def _once(self, job: Told, limits: Limits) -> Outcome:
+        process = self._begun()
+        if isinstance(process, Outcome):
+            return process
+        ready = process.ready(_START_S) or {}
+        if ready.get("how") != "ready":
+            failure = Outcome(how="impossible", why=str(ready.get("why", f"{self._python} gave no answer")))
+            self._replace(process, failure)
+            return failure
+        told = process.ask(job, limits.time_s + _GRACE_S)
+        if told is None:
+            self._replace(process, None)
+            return Outcome(how="timeout", why="the process that runs jobs hung or died with it")
         return _outcome(told)
 
     def _begun(self) -> Process | Outcome:

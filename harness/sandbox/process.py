@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _MAX_LINE = 2**26
+_END_S = 10.0
 Told = dict[str, Any]
 """An answer; of one that does not come, None is told."""
 
@@ -51,13 +54,17 @@ class Process:
 
     def end(self) -> None:
         """Kill it. Whoever waits is told that there is no answer."""
-        self._popen.kill()
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
+        if self._popen.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, signal.SIGKILL)  # who runs jobs too, which may not yet die with the first
         self._popen.wait()
-        self._listener.join()
-        for end in (self._popen.stdin, self._popen.stdout):
-            assert end is not None
-            with contextlib.suppress(BrokenPipeError):
-                end.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._popen.stdin.close()  # whoever is left reads its end
+        self._listener.join(_END_S)
+        if not self._listener.is_alive():
+            self._popen.stdout.close()
 
     def _sent(self, asked: Told) -> Future[Told | None]:
         assert self._popen.stdin is not None

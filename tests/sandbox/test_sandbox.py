@@ -361,10 +361,10 @@ answer = [began, time.monotonic(), os.listdir('/scratch'), os.getpid(), given]
 
 
 def test_who_runs_jobs_is_replaced() -> None:
-    """All that waited for it are told, and the next job is answered."""
+    """What it ran beside others is run again, alone: which of them it died of nobody knows."""
     before = set(_below(os.getpid()))
     with Sandbox(sys.executable, ENTRY) as sandbox, ThreadPoolExecutor() as pool:
-        source, limits = {"source": "import time; time.sleep(60)"}, Limits(time_s=60.0)
+        source, limits = {"source": "import time; time.sleep(1); answer = 1"}, Limits(time_s=60.0)
         num_jobs = min(2, os.cpu_count() or 1)
         waiting = [pool.submit(sandbox.run, source, limits=limits) for _ in range(num_jobs)]
         below = _wait_for(
@@ -373,9 +373,98 @@ def test_who_runs_jobs_is_replaced() -> None:
         )
         os.kill(below[0], signal.SIGKILL)
         for each in waiting:
-            assert "timeout" == each.result().how
-            assert "hung or died" in each.result().why
+            assert ("timeout" if num_jobs == 1 else "answered") == each.result().how
         assert 1 == run(sandbox, "answer = 1").value
+
+
+def test_what_dies_alone_is_not_run_again() -> None:
+    """It died of that."""
+    before = set(_below(os.getpid()))
+    with Sandbox(sys.executable, ENTRY) as sandbox, ThreadPoolExecutor() as pool:
+        waiting = pool.submit(sandbox.run, {"source": "import time; time.sleep(60)"}, limits=Limits(time_s=60.0))
+        below = _wait_for(
+            lambda: [each for each in _below(os.getpid()) if each not in before], lambda found: len(found) == 4
+        )
+        os.kill(below[0], signal.SIGKILL)
+        assert "timeout" == waiting.result().how
+        assert "hung or died" in waiting.result().why
+
+
+def test_what_does_not_end_beside_others_is_run_again() -> None:
+    """They may have taken its time; so that it takes twice as long to say so."""
+    with Sandbox(sys.executable, ENTRY) as sandbox, ThreadPoolExecutor() as pool:
+        jobs = ["while True: pass", "answer = 1", "answer = 2"]
+        run(sandbox, "answer = 0")
+        endless, *others = (pool.submit(run, sandbox, each) for each in jobs)
+        assert ["timeout", 1, 2] == [endless.result().how, *(each.result().value for each in others)]
+
+
+@pytest.fixture
+def slowly(tmp_path: Path) -> Callable[[str], Path]:
+    """A Python that runs jobs after some changes to what runs them."""
+
+    def make(changes: str) -> Path:
+        python = tmp_path / "python"
+        head = (
+            f"#!{sys.executable}\nimport os, time\nfrom pathlib import Path\nfrom harness.sandbox import apart, walls\n"
+        )
+        python.write_text(f"{head}{changes}\napart.main()\n", encoding="utf-8")
+        python.chmod(0o755)
+        return python
+
+    return make
+
+
+def test_closed_while_it_starts_nothing_is_left(slowly: Callable[[str], Path]) -> None:
+    """Though who runs jobs does not die with another yet."""
+    late = "really = walls.die_with_parent\nwalls.die_with_parent = lambda: (time.sleep(1), really())"
+    before = set(_below(os.getpid()))
+    started = time.monotonic()
+    with Sandbox(slowly(late), ENTRY) as sandbox:
+        sandbox.begin()
+        below = _wait_for(
+            lambda: [each for each in _below(os.getpid()) if each not in before], lambda found: len(found) == 2
+        )
+        assert 2 == len(below)
+    assert time.monotonic() - started < 5
+    assert not _wait_for(lambda: [each for each in below if _parent_of(each) is not None], lambda found: not found)
+
+
+def test_walls_that_take_too_long_keep_nobody_waiting(slowly: Callable[[str], Path]) -> None:
+    """What is not behind them in its time is not run; others are."""
+    late = (
+        "really = walls.enter_room\n"
+        "def enter_room(directory, visible, *more):\n"
+        "    time.sleep(3 * ('/usr/lib' in visible))\n"
+        "    really(directory, visible, *more)\n"
+        "walls.enter_room = enter_room"
+    )
+    with Sandbox(slowly(late), ENTRY) as sandbox, ThreadPoolExecutor() as pool:
+        run(sandbox, "answer = 0")
+        started = time.monotonic()
+        kept = pool.submit(sandbox.run, {"source": "answer = 1"}, limits=SHORT, visible=[Path("/usr/lib")])
+        other = pool.submit(run, sandbox, "import time; time.sleep(0.5); answer = 2")
+        assert ("impossible", 2) == (kept.result().how, other.result().value)
+        assert time.monotonic() - started < 2.9
+
+
+def test_a_job_for_which_there_is_no_process_is_not_run(slowly: Callable[[str], Path], tmp_path: Path) -> None:
+    """And the others go on."""
+    full = tmp_path / "full"
+    changes = (
+        "really = os.pipe\ndef pipe():\n"
+        f"    if Path({str(full)!r}).exists(): raise OSError(24, 'Too many open files')\n"
+        "    return really()\nos.pipe = pipe"
+    )
+    with Sandbox(slowly(changes), ENTRY) as sandbox, ThreadPoolExecutor() as pool:
+        going = pool.submit(run, sandbox, "import time; time.sleep(0.8); answer = 1")
+        time.sleep(0.4)
+        full.touch()
+        outcome = run(sandbox, "answer = 2")
+        assert ("impossible", 1) == (outcome.how, going.result().value)
+        assert "Too many open files" in outcome.why
+        full.unlink()
+        assert 3 == run(sandbox, "answer = 3").value
 
 
 def test_closed_it_waits_for_no_job() -> None:
