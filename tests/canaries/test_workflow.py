@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -145,3 +146,23 @@ def test_folders_may_be_named_from_here(
     registry["1.0"] = tree({WHERE: GUARD, "guarded/__init__.py": ""})
     [verdict] = look(Path(), [rule(row="r1", **asked)], version="1.0").releases[0].verdicts
     assert State.HELD is verdict.state, verdict
+
+
+def test_interrupted_no_guard_is_begun(
+    tmp_path: Path, registry: dict[str, Tree | Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that wait for their turn do nothing."""
+    registry["1.0"] = tree()
+    begun: list[str] = []
+
+    def check(each: Rule, *_arguments: Any) -> Any:
+        begun.append(each.name)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.1)
+        raise TypeError
+
+    monkeypatch.setattr(looking, "check", check)
+    with pytest.raises(KeyboardInterrupt):
+        look(tmp_path, [rule(name=f"rule_{number}") for number in range(50)], version="1.0")
+    assert len(begun) < 20
