@@ -64,9 +64,7 @@ class Tree:
             content = self.files[path]
             if len(content) > MAX_FILE_BYTES:
                 raise Unparsable(f"{path} has {len(content)} bytes; at most {MAX_FILE_BYTES} are parsed")
-            if len(content) > MAX_WORDS and any(
-                number >= MAX_WORDS for number, _ in enumerate(_WORD.finditer(content))
-            ):
+            if len(content) > MAX_WORDS and len(_WORD.findall(content)) > MAX_WORDS:
                 raise Unparsable(f"{path} has more than {MAX_WORDS} words and lines, and is not parsed")
             try:
                 self._parsed[path] = _syntax_tree(self.text(path), path)
