@@ -150,24 +150,20 @@ class _Job:
             return "too_much"
         return "timeout" if self.open and time.monotonic() > self.deadline else ""
 
-    @property
-    def _state(self) -> dict[str, str]:
-        lines = self._read["state"].decode("utf-8", "replace").splitlines()
-        return dict(line.split(" ", 1) for line in lines if " " in line)
-
     def end(self) -> dict[str, Any]:
         """What came of it. Nothing of it is left."""
         why, wall_s = self._broken_off, time.monotonic() - self._started
-        if why and "pid" not in self._state:
-            os.kill(self._keeper, signal.SIGKILL)  # so that it starts nobody whom nobody would end
-        if "pid" in self._state:
+        lines = self._read["state"].decode("utf-8", "replace").splitlines()
+        state = dict(line.split(" ", 1) for line in lines if " " in line)
+        if "pid" in state:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(self._state["pid"]), signal.SIGKILL)  # the first of its processes: all of them end
+                os.kill(int(state["pid"]), signal.SIGKILL)  # the first of its processes: all of them end
+        elif why:
+            os.kill(self._keeper, signal.SIGKILL)  # so that it starts nobody whom nobody would end
         status = os.waitstatus_to_exitcode(os.waitpid(self._keeper, 0)[1])
-        state = self._state
         for end in self.ends.values():
             os.close(end)
-        said = self._read["said"][-MAX_SAID:].decode("utf-8", "replace")
+        said = self._read["said"].decode("utf-8", "replace")
         told = {"number": self._number, "said": said, "wall_s": wall_s, "why": ""}
         if "shut" not in state:
             return {**told, "how": "impossible", "why": state.get("error", "the walls could not be put up")}
