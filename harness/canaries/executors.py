@@ -53,9 +53,10 @@ def executors_of(
     pythons: Mapping[str, Path | str],
     stack: ExitStack,
     *,
+    failed: Mapping[str, str] | None = None,
     begun: bool = False,
 ) -> dict[Key, Executor]:
-    """One for each package and each row that its rules name; `pythons` are by row, those that cannot be had left out.
+    """One for each package and each row that its rules name; `pythons` are by row, and of others why they `failed`.
 
     What one package needs may itself be watched: one process has not imported both. Each starts when it is first asked,
     or now if it is to have `begun`.
@@ -68,7 +69,8 @@ def executors_of(
     found: dict[Key, Executor] = {}
     for (package, row), preload in needs.items():
         if row not in pythons:
-            found[package, row] = Impossible(f"the environment of row {row} could not be built")
+            why = f"the environment of row {row} could not be built"
+            found[package, row] = Impossible(f"{why}: {failed[row]}" if failed and row in failed else why)
             continue
         sandbox = Sandbox(pythons[row], ENTRY, preload=sorted(preload), environment=environment)
         found[package, row] = stack.enter_context(sandbox)

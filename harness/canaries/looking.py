@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from harness.canaries import sources
 from harness.canaries.checking import check
-from harness.canaries.executors import Impossible, Yielding, executors_of, unpacked
+from harness.canaries.executors import Yielding, executors_of, unpacked
 from harness.canaries.judging import count, exit_code, one_line
 from harness.canaries.remembering import Remembering
 from harness.canaries.request import CanaryRequest, Progress
@@ -54,13 +54,8 @@ class Looking:
         self._turn = threading.Lock()
         self._pool = stack.enter_context(ThreadPoolExecutor(max_workers=len(rules)))
         # Ended before the threads, so that none of them waits for an answer, or begins, when somebody has had enough.
-        begun = executors_of({package: rules}, environments.pythons, stack, begun=True)
-        self._executors = {
-            row: Impossible(f"the environment of row {row} could not be built: {environments.failed[row]}")
-            if row in environments.failed
-            else Remembering(Yielding(executor, self._turn))
-            for (_, row), executor in begun.items()
-        }
+        begun = executors_of({package: rules}, environments.pythons, stack, failed=environments.failed, begun=True)
+        self._executors = {row: Remembering(Yielding(executor, self._turn)) for (_, row), executor in begun.items()}
         self._is_over = threading.Event()
         stack.callback(self._is_over.set)
 

@@ -166,3 +166,16 @@ def test_interrupted_no_guard_is_begun(
     with pytest.raises(KeyboardInterrupt):
         look(tmp_path, [rule(name=f"rule_{number}") for number in range(50)], version="1.0")
     assert len(begun) < 20
+
+
+def test_an_environment_that_cannot_be_built_is_told(
+    tmp_path: Path, registry: dict[str, Tree | Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the guards that need it, with the reason."""
+    environments = Environments({"": sys.executable}, {"r1": "no wheel of torch"})
+    monkeypatch.setattr(workflow, "_environments", lambda *_: environments)
+    registry["1.0"] = tree()
+    rules = [rule(), rule(name="in a row", row="r1")]
+    here, there = look(tmp_path, rules, version="1.0").releases[0].verdicts
+    assert (State.HELD, State.CANNOT_TELL) == (here.state, there.state)
+    assert "the environment of row r1 could not be built: no wheel of torch" in there.why
