@@ -34,7 +34,7 @@ def measure(out: Path) -> Iterator[Figure]:
     bare = [rule.name for rule in rules[PACKAGE] if not rule.row]
     yield Figure(
         part=Part.CANARIES, what=f"{PACKAGE}: {len(bare)} guards that need nothing but Python",
-        value=_canary(out, "--package", PACKAGE, "--version", versions[-1], "-k", " or ".join(bare)),
+        value=_canary(out, "--package", PACKAGE, "--version", newest[PACKAGE], "-k", " or ".join(bare)),
         unit="s", at_most=BARE_LIMIT_S,
     )  # fmt: skip
     for package, each in rules.items():

@@ -168,7 +168,7 @@ def installed(package: str, roots: Collection[str], source: Source) -> Tree:
     own = _kept_in(site, _own(package, roots))
     if not own:
         return _editable(package, distribution, roots, source)
-    if not (version := (distribution.metadata.get_all("Version") or [""])[0]):
+    if not (version := _version_of(distribution)):
         raise Unreachable(f"what is installed of {package} in {site} does not say its version: install it again")
     inside = [each for each in distribution.files or () if not each.is_absolute() and ".." not in each.parts]
     listed = [site / each for each in inside if each.suffix in KEPT]
@@ -184,7 +184,7 @@ def installed_release(package: str) -> str:
     if distribution is None or distribution.read_text("direct_url.json"):
         return ""
     try:
-        version = Version((distribution.metadata.get_all("Version") or [""])[0])
+        version = Version(_version_of(distribution))
     except InvalidVersion:
         return ""
     return "" if version.is_devrelease or version.local else str(version)
@@ -195,6 +195,11 @@ def _distribution(package: str) -> importlib.metadata.Distribution | None:
         return importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _version_of(distribution: importlib.metadata.Distribution) -> str:
+    """As it says; empty if it does not."""
+    return str((distribution.metadata.get_all("Version") or [""])[0])
 
 
 def _editable(
